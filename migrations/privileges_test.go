@@ -1,0 +1,181 @@
+package migrations_test
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mesherhq/mesher/migrations"
+	"github.com/mesherhq/mesher/shared/pgtest"
+	"github.com/mesherhq/mesher/shared/postgres"
+)
+
+// The roles of a hosted project, and how such a project hands out privileges by default.
+const hosted = `
+	create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls;
+	create role %[1]s login createrole createdb password '%[1]s';
+	alter database %[2]s owner to %[1]s;
+	grant anon, authenticated, service_role to %[1]s with admin option`
+
+const defaults = `
+	alter default privileges grant all on tables to anon, authenticated, service_role;
+	alter default privileges grant all on sequences to anon, authenticated, service_role;
+	alter default privileges grant all on functions to anon, authenticated, service_role;
+	alter default privileges grant all on schemas to anon, authenticated, service_role`
+
+// appGrants is everything that mesher_app may do. A migration that grants more has to say so here.
+var appGrants = []string{
+	"api_keys select", "api_keys update (last_used_at)", "dead_letters select", "events select",
+	"issue_fingerprints select", "issue_hourly_counts select", "issues select", "organizations select",
+	"projects select", "usage insert", "usage select", "usage update",
+}
+
+func TestPrivileges_OfAUserWhoFindsTheRoles(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t)
+	db := c.Empty(t)
+	// Another database of the server is migrated already, so the roles exist and are somebody else's.
+	db.Exec(t, fmt.Sprintf(hosted, "postgres_like", db.Name()),
+		"grant mesher_owner, mesher_store, mesher_app to postgres_like with admin option")
+	checkHosted(t, db, "postgres_like")
+}
+
+func TestPrivileges_OfAUserWhoCreatesTheRoles(t *testing.T) {
+	t.Parallel()
+	c := pgtest.NewCluster(t)
+	db := c.Empty(t)
+	c.DropTemplate(t)
+	db.Exec(t, "drop role mesher_app; drop role mesher_store; drop role mesher_owner", fmt.Sprintf(hosted, "postgres_like", db.Name()))
+	checkHosted(t, db, "postgres_like")
+
+	next := c.Empty(t)
+	next.Exec(t, "alter database "+next.Name()+" owner to postgres_like")
+	checkHosted(t, next, "postgres_like")
+}
+
+// checkHosted migrates db as user, as on a hosted server, and looks at who may do what afterwards.
+func checkHosted(t *testing.T, db *pgtest.Database, user string) {
+	t.Helper()
+	u, err := url.Parse(db.URL(pgtest.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(user, user)
+	conn, err := pgx.Connect(t.Context(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.PgConn().Exec(t.Context(), defaults).ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := postgres.Migrate(t.Context(), conn, migrations.FS, postgres.MigrateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := postgres.Migrate(t.Context(), conn, migrations.FS, postgres.MigrateOptions{})
+	if err != nil || len(report.Applied) != 0 {
+		t.Errorf("second run applied %v, %v; want nothing", report.Applied, err)
+	}
+	exec(t, conn, "select mesher.create_event_partitions('2026-03-01', '2026-03-02')")
+	checkPrivileges(t, db)
+}
+
+func TestPrivileges_OfTheUsualDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	exec(t, db.Conn(t, pgtest.Store), "select mesher.create_event_partitions('2026-03-01', '2026-03-02')")
+	checkPrivileges(t, db)
+}
+
+// checkPrivileges reads every table from the catalog, so that one that is added later is held to the same.
+func checkPrivileges(t *testing.T, db *pgtest.Database) {
+	t.Helper()
+	conn := db.Conn(t, pgtest.Admin)
+	for what, sql := range map[string]string{
+		"objects that mesher_owner does not own": `select oid::regclass::text from pg_class
+			where relnamespace = 'mesher'::regnamespace and relowner <> 'mesher_owner'::regrole`,
+		"functions that mesher_owner does not own": `select oid::regprocedure::text from pg_proc
+			where pronamespace = 'mesher'::regnamespace and proowner <> 'mesher_owner'::regrole`,
+		"tables without row level security": `select oid::regclass::text from pg_class
+			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p') and not relrowsecurity`,
+		"tables that force row level security, which refuses COPY": `select oid::regclass::text from pg_class
+			where relnamespace = 'mesher'::regnamespace and relforcerowsecurity`,
+		"tables without a policy": `select oid::regclass::text from pg_class c
+			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p') and relname <> 'migrations'
+			  and not exists (select from pg_policy where polrelid = c.oid)`,
+		"policies for others than mesher_app": `select polrelid::regclass || ' ' || polname from pg_policy
+			where polrelid in (select oid from pg_class where relnamespace = 'mesher'::regnamespace)
+			  and polroles <> array['mesher_app'::regrole::oid]`,
+		"privileges of strangers": `select object || ' ' || privilege_type || ' ' || grantee::regrole from (
+				select oid::regclass::text as object, relacl as acl from pg_class where relnamespace = 'mesher'::regnamespace
+				union all select oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) from pg_proc where pronamespace = 'mesher'::regnamespace
+				union all select nspname::text, nspacl from pg_namespace where nspname = 'mesher'
+			) o, aclexplode(acl)
+			where grantee not in ('mesher_owner'::regrole, 'mesher_store'::regrole, 'mesher_app'::regrole)`,
+		"security definer functions without a search path": `select oid::regprocedure::text from pg_proc
+			where pronamespace = 'mesher'::regnamespace and not ('search_path=""' = any (coalesce(proconfig, '{}')))`,
+		"roles that must not bypass": `select rolname::text from pg_roles where rolname like 'mesher%' and (rolsuper or rolbypassrls)`,
+	} {
+		if bad := rows[string](t, conn, sql); len(bad) > 0 {
+			t.Errorf("%s: %v", what, bad)
+		}
+	}
+
+	grants := rows[string](t, conn, `
+		select relname || ' ' || lower(privilege_type) from pg_class, aclexplode(relacl)
+		where relnamespace = 'mesher'::regnamespace and grantee = 'mesher_app'::regrole
+		union all
+		select relname || ' ' || lower(privilege_type) || ' (' || attname || ')' from pg_class c
+		join pg_attribute a on a.attrelid = c.oid, aclexplode(attacl)
+		where relnamespace = 'mesher'::regnamespace and grantee = 'mesher_app'::regrole
+		order by 1`)
+	if diff := cmp.Diff(appGrants, grants); diff != "" {
+		t.Errorf("grants of mesher_app (-want +got):\n%s", diff)
+	}
+}
+
+func TestPrivileges_OfMesherAppAtWork(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	store, app := db.Conn(t, pgtest.Store), db.Conn(t, pgtest.App)
+	exec(t, store, "select mesher.create_event_partitions('2026-03-01', '2026-03-01')")
+	exec(t, store, event, "2026-03-01T01:00:00Z", "00000000-0000-0000-0000-000000000001")
+
+	if got := rows[int64](t, app, "select count(*) from mesher.events")[0]; got != 1 {
+		t.Errorf("events that mesher_app sees = %d, want 1", got)
+	}
+	exec(t, app, `insert into mesher.usage (project_id, minute, rejected) values (gen_random_uuid(), now(), 1)
+		on conflict (project_id, minute) do update set rejected = usage.rejected + excluded.rejected`)
+	exec(t, app, "update mesher.api_keys set last_used_at = now()")
+	for _, sql := range []string{
+		"delete from mesher.events",
+		"update mesher.events set message = ''",
+		"truncate mesher.events",
+		"select * from mesher.events_20260301",
+		"delete from mesher.events_20260301",
+		"update mesher.api_keys set revoked_at = null",
+		"insert into mesher.organizations (id, name, slug) values (gen_random_uuid(), 'a', 'a')",
+		"select * from mesher.migrations",
+		"create table mesher.mine (n int)",
+		"set role mesher_owner",
+		"select mesher.strip()",
+	} {
+		if _, err := app.Exec(t.Context(), sql); postgres.SQLState(err) != "42501" {
+			t.Errorf("%s as mesher_app: %v, want permission denied", sql, err)
+		}
+	}
+}
+
+func TestPrivileges_LetMesherStoreCopy(t *testing.T) {
+	t.Parallel()
+	conn := pgtest.New(t).Conn(t, pgtest.Store)
+	exec(t, conn, "select mesher.create_event_partitions(current_date, current_date + 1)")
+	n, err := conn.CopyFrom(t.Context(), pgx.Identifier{"mesher", "usage"}, []string{"project_id", "minute"},
+		pgx.CopyFromRows([][]any{{"00000000-0000-0000-0000-000000000001", rows[any](t, conn, "select now()")[0]}}))
+	if err != nil || n != 1 {
+		t.Errorf("CopyFrom = %d, %v; want 1", n, err)
+	}
+}
