@@ -62,13 +62,13 @@ func (l Limits) Table() []Limit {
 	row := func(name string, n int, unit, doc string) Limit {
 		return Limit{Name: name, Value: fmt.Sprintf("%d %s", n, unit), Doc: doc}
 	}
-	const cut = "cut, noted in meta"
+	const cut = "cut"
 	return []Limit{
 		row("event", l.EventBytes, "bytes", "JSON text of one event; a larger one is refused"),
 		row("nesting", l.Depth, "levels", "arrays and objects within each other; deeper is refused"),
 		row("message", l.Message, "characters", cut),
 		row("exception type", l.ExceptionType, "characters", cut),
-		row("exception value", l.ExceptionValue, "characters", cut+" for search and lists; the exception keeps it whole"),
+		row("exception value", l.ExceptionValue, "characters", "cut for search and lists; the exception keeps it whole"),
 		row("environment", l.Environment, "characters", cut),
 		row("release", l.Release, "characters", cut),
 		row("transaction", l.Transaction, "characters", cut),
@@ -78,15 +78,15 @@ func (l Limits) Table() []Limit {
 		row("user.id", l.UserID, "characters", cut),
 		row("tag key", l.TagKey, "characters", cut),
 		row("tag value", l.TagValue, "characters", cut),
-		row("tags", l.Tags, "entries", "later ones are dropped, noted in meta"),
-		row("fingerprint", l.Fingerprint, "parts", "later ones are dropped, noted in meta"),
+		row("tags", l.Tags, "entries", "later ones are dropped"),
+		row("fingerprint", l.Fingerprint, "parts", "later ones are dropped"),
 		row("fingerprint part", l.FingerprintPart, "characters", cut),
-		row("exception", l.Exceptions, "entries of a chain", "the middle is dropped, noted in meta"),
-		row("frames", l.Frames, "per stack trace", "the middle is dropped, noted in meta"),
-		row("breadcrumbs", l.Breadcrumbs, "entries", "the oldest are dropped, noted in meta"),
-		row("threads", l.Threads, "entries", "later ones are dropped, noted in meta"),
-		row("clock ahead", int(l.Ahead.Minutes()), "minutes", "a later timestamp is kept, noted in meta"),
-		row("age", int(l.Age.Hours()/24), "days", "an older timestamp is kept, noted in meta"),
+		row("exception", l.Exceptions, "entries of a chain", "the middle is dropped"),
+		row("frames", l.Frames, "per stack trace", "the middle is dropped"),
+		row("breadcrumbs", l.Breadcrumbs, "entries", "the oldest are dropped"),
+		row("threads", l.Threads, "entries", "later ones are dropped"),
+		row("clock ahead", int(l.Ahead.Minutes()), "minutes", "the timestamp is kept, the event filed under when it was received"),
+		row("age", int(l.Age.Hours()/24), "days", "the timestamp is kept, the event filed under when it was received"),
 	}
 }
 

@@ -1,0 +1,70 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+FUZZTIME ?= 10s
+LINT := .cache/bin/golangci-lint-$(shell go env GOVERSION)
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## run the whole platform on this machine
+	go run ./cmd/mesher dev
+
+.PHONY: test
+test: ## run every test, in random order
+	go test -shuffle=on -timeout=10m ./...
+
+.PHONY: race
+race: ## run every test under the race detector
+	go test -race -shuffle=on -timeout=15m ./...
+
+.PHONY: cover
+cover: ## measure test coverage, report in coverage/
+	@mkdir -p coverage
+	go test -coverpkg=./... -coverprofile=coverage/cover.out -timeout=15m ./...
+	@go tool cover -html=coverage/cover.out -o coverage/index.html
+	@go tool cover -func=coverage/cover.out | tail -1
+
+.PHONY: fuzz
+fuzz: ## fuzz each fuzz target for FUZZTIME (10s)
+	@grep -roE '^func Fuzz[[:alnum:]_]*' --include='*_test.go' cmd functions shared | sed 's/:func / /' | \
+	while read -r file name; do \
+		echo "== $$name ($$(dirname "$$file"))"; \
+		go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")" </dev/null || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## measure the whole path against the physical limit of the database
+	go run ./cmd/mesher bench
+
+.PHONY: benchmarks
+benchmarks: ## run the Go benchmarks of the hot paths
+	go test -run='^$$' -bench=. -benchmem ./functions/... ./shared/...
+
+.PHONY: lint
+lint: $(LINT) ## check format, vet and lint
+	@out=$$(gofmt -l .) && { [ -z "$$out" ] || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }; }
+	go vet ./...
+	$(LINT) run
+
+.PHONY: fmt
+fmt: $(LINT) ## format the code
+	$(LINT) fmt
+
+$(LINT): tools/go.mod tools/go.sum
+	@echo "building golangci-lint, once, takes a minute or two"
+	@mkdir -p $(@D)
+	@cd tools && go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: readme
+readme: ## rewrite the README's tables from the code
+	go test -count=1 -run='^TestReadme' . -update
+
+.PHONY: deployable
+deployable: ## replay what the cloud build does to the source, start each function
+	go run ./cmd/deployable
+
+.PHONY: ci
+ci: ## what continuous integration runs: lint, test, deployable
+	.ci/run
