@@ -1,0 +1,128 @@
+// Package web is the edge of every HTTP function: it adapts handlers that return errors, answers problems in
+// the form of RFC 9457, recovers panics, and reads bodies within limits.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/logging"
+)
+
+// Problem is an error that adds fields of its own to the problem answer, such as the list of what was
+// rejected.
+type Problem struct {
+	Err   error
+	Extra map[string]any
+}
+
+// Error returns the text of the error that the problem explains.
+func (p *Problem) Error() string { return p.Err.Error() }
+
+// Unwrap returns the error that the problem explains.
+func (p *Problem) Unwrap() error { return p.Err }
+
+// HandlerFunc is an HTTP handler that returns its failure instead of answering it. It must not have written
+// to w when it returns an error.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// Handler adapts f: it answers errors as problems, logs what an operator should see, and turns a panic into
+// a 500 that takes no other request down.
+func Handler(log *slog.Logger, f HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := logging.WithTrace(r.Context(), r.Header.Get("Traceparent"), r.Header.Get("X-Cloud-Trace-Context"))
+		r = r.WithContext(ctx)
+		err := guard(f, w, r)
+		if err == nil {
+			return
+		}
+		if errors.Is(err, http.ErrAbortHandler) {
+			panic(http.ErrAbortHandler)
+		}
+		logFailure(ctx, log, r, err)
+		Fail(w, err)
+	})
+}
+
+// guard calls f and turns a panic into an error with its stack.
+func guard(f HandlerFunc, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			err = http.ErrAbortHandler
+		default:
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f(w, r)
+}
+
+// logFailure writes one line a failed request. The query is left out: it may hold a key.
+func logFailure(ctx context.Context, log *slog.Logger, r *http.Request, err error) {
+	kind := fault.KindOf(err)
+	log.Log(ctx, kind.Level(), "request failed",
+		"method", r.Method, "path", r.URL.Path, "status", kind.Status(), "code", kind.String(), "error", err.Error())
+}
+
+// Fail answers err as application/problem+json (RFC 9457) with the stable field `code`. The cause of an
+// error is never shown.
+func Fail(w http.ResponseWriter, err error) {
+	kind := fault.KindOf(err)
+	body := map[string]any{}
+	var p *Problem
+	if errors.As(err, &p) {
+		maps.Copy(body, p.Extra)
+	}
+	detail := "something went wrong on our side; it is logged"
+	var e *fault.Error
+	if errors.As(err, &e) {
+		detail = e.Detail
+		if e.RetryAfter > 0 {
+			w.Header().Set("Retry-After", retryAfter(e.RetryAfter))
+		}
+	}
+	body["type"] = "about:blank"
+	body["title"] = http.StatusText(kind.Status())
+	body["status"] = kind.Status()
+	body["code"] = kind.String()
+	body["detail"] = detail
+	write(w, "application/problem+json", kind.Status(), body)
+}
+
+// JSON answers v.
+func JSON(w http.ResponseWriter, status int, v any) error {
+	write(w, "application/json", status, v)
+	return nil
+}
+
+// write encodes v first, so that a value that cannot be encoded is a clean 500. An error of writing is a
+// client that went away; nobody is left to be told.
+func write(w http.ResponseWriter, contentType string, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "the answer cannot be encoded", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(b)+1))
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n'))
+}
+
+// retryAfter formats d as whole seconds, rounded up, at least 1.
+func retryAfter(d time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
+}
