@@ -1,0 +1,138 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mesherhq/mesher/shared/event"
+	"github.com/mesherhq/mesher/shared/topic"
+	"github.com/mesherhq/mesher/shared/web"
+)
+
+// benchRows is how many events a batch of the benchmarks holds.
+const benchRows = 500
+
+// BenchmarkDecode unpacks a message into tuples.
+func BenchmarkDecode(b *testing.B) {
+	project := uuid.Must(uuid.NewV7())
+	m := pack(project, samples(b, project, 0, benchRows)...)
+	z, err := newDecoder()
+	if err != nil {
+		b.Fatal(err)
+	}
+	lease := web.NewBudget(1 << 30).NewLease()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := decode(z, m, lease); err != nil {
+			b.Fatal(err)
+		}
+		lease.Release()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRows, "ns/event")
+}
+
+// BenchmarkAppendTuple encodes decoded events for COPY.
+func BenchmarkAppendTuple(b *testing.B) {
+	project := uuid.Must(uuid.NewV7())
+	events := samples(b, project, 0, benchRows)
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = buf[:0]
+		for i := range events {
+			buf = AppendTuple(buf, project, &events[i])
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRows, "ns/event")
+}
+
+// BenchmarkStore compares storing with the limit: pre-encoded binary COPY of the same rows into the same table,
+// a commit a batch. Each iteration does the same batch in each way, one after the other, and the ratios are
+// medians over the iterations: what disturbs the machine for a moment disturbs all of them.
+func BenchmarkStore(b *testing.B) {
+	x := setup(b)
+	project := x.project(b)
+	f := x.function(b, func(c *Config) { c.Database.PoolSize = 1 })
+	events := samples(b, project, 0, benchRows)
+	renew := func() {
+		for i := range events {
+			events[i].ID, events[i].EventID = event.NewID(noon), uuid.New()
+		}
+	}
+	ways := []struct {
+		name string
+		make func() func() error
+	}{
+		{"copy", func() func() error {
+			stream := []byte(CopyHeader)
+			for i := range events {
+				stream = AppendTuple(stream, project, &events[i])
+			}
+			stream = append(stream, CopyTrailer...)
+			return func() error {
+				conn, err := f.pool.Acquire(b.Context())
+				if err != nil {
+					return err
+				}
+				defer conn.Release()
+				_, err = conn.Conn().PgConn().CopyFrom(b.Context(), bytes.NewReader(stream), CopySQL)
+				return err
+			}
+		}},
+		{"rows", func() func() error {
+			m := pack(project, events...)
+			p, err := decode(f.zstd, m, web.NewBudget(1<<30).NewLease())
+			if err != nil {
+				b.Fatal(err)
+			}
+			return func() error {
+				_, err := f.writer.flush(context.Background(), project, []*parcel{p})
+				return err
+			}
+		}},
+		{"message", func() func() error {
+			body := string(topic.EncodePush(pack(project, events...)))
+			return func() error {
+				if w := push(f, body); w.Code != http.StatusNoContent {
+					b.Fatalf("answer = %d %s, want 204", w.Code, w.Body)
+				}
+				return nil
+			}
+		}},
+	}
+	took := make([][]float64, len(ways))
+	for n := 0; b.Loop(); n++ {
+		for i := range ways {
+			i = (i + n) % len(ways) // none is always the first
+			renew()
+			run := ways[i].make()
+			start := time.Now()
+			if err := run(); err != nil {
+				b.Fatal(err)
+			}
+			took[i] = append(took[i], time.Since(start).Seconds())
+		}
+	}
+	b.ReportMetric(0, "ns/op") // says nothing: it holds the preparation too
+	median := func(v []float64) float64 {
+		v = slices.Sorted(slices.Values(v))
+		return v[len(v)/2]
+	}
+	for i, way := range ways {
+		b.ReportMetric(benchRows/median(took[i]), way.name+"/s")
+		if i == 0 {
+			continue
+		}
+		ratios := make([]float64, len(took[i]))
+		for n := range ratios {
+			ratios[n] = took[0][n] / took[i][n]
+		}
+		b.ReportMetric(median(ratios), way.name+":copy")
+	}
+}

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// The two round trips of a transaction are simple-protocol strings, so that they need no prepared statement
+// behind a pooler. Nothing but UUIDs, timestamps and integers stands in them.
+
+// begin opens the transaction, takes the project's lock and returns which event ids of rows are stored already,
+// and how long the project keeps events. The lock is a statement of its own, so that the next one sees
+// everything that its last holder committed. Writers of one project thereby follow each other, across all
+// instances, until they commit.
+func begin(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row) (map[uuid.UUID]bool, time.Duration, error) {
+	results, err := pg.Exec(ctx, beginSQL(project, rows)).ReadAll()
+	if err != nil {
+		return nil, 0, fmt.Errorf("begin to store events: %w", err)
+	}
+	const statements = 4
+	if len(results) != statements {
+		return nil, 0, fmt.Errorf("begin to store events: %d results instead of %d", len(results), statements)
+	}
+	if len(results[2].Rows) == 0 {
+		return nil, 0, errNoProject
+	}
+	days, err := strconv.Atoi(string(results[2].Rows[0][0]))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the project's retention: %w", err)
+	}
+	known := make(map[uuid.UUID]bool, len(rows))
+	for _, r := range results[3].Rows {
+		id, err := uuid.ParseBytes(r[0])
+		if err != nil {
+			return nil, 0, fmt.Errorf("read a stored event id: %w", err)
+		}
+		known[id] = true
+	}
+	return known, time.Duration(days) * day, nil
+}
+
+// beginSQL looks each event id up by itself in the unique index on event ids. A planner that was free to choose
+// would read all of the project's rows instead while a partition has no statistics, which each day's has not for
+// its first minute or more. Hence a subquery for each id, and the time in two halves: such a condition still
+// prunes partitions, but the primary key's index is no good for it.
+func beginSQL(project uuid.UUID, rows []row) string {
+	const idLength = 37
+	from, to := span(rows)
+	var b strings.Builder
+	b.Grow(len(rows)*idLength + 768)
+	fmt.Fprintf(&b, `begin; select pg_advisory_xact_lock(%d); `, lockKey(project))
+	fmt.Fprintf(&b, `select retention_days from mesher.projects where id = '%s' and status <> 'deleting'; `, project)
+	b.WriteString(`select k.id from unnest('{`)
+	// In the order of the index, each look-up finds the pages of the last one at hand.
+	ids := make([]uuid.UUID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].eventID
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	for i, id := range slices.Compact(ids) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(id.String())
+	}
+	fmt.Fprintf(&b, `}'::uuid[]) as k (id), lateral (
+		select from mesher.events e where e.project_id = '%[1]s' and e.event_id = k.id
+			and (e.received_at >= '%[2]s' and e.received_at < '%[3]s' or e.received_at >= '%[3]s' and e.received_at < '%[4]s')
+		limit 1) e`,
+		project, from.Format(time.RFC3339), from.Add(day).Format(time.RFC3339), to.Format(time.RFC3339))
+	return b.String()
+}
+
+// lockKey is the advisory lock of everything that writes a project's events and issues: the first eight bytes
+// of a UUIDv7 would be a time that many projects share, the last eight are random.
+func lockKey(project uuid.UUID) int64 {
+	return int64(binary.BigEndian.Uint64(project[8:]))
+}
+
+// commit copies rows, counts them and commits. COPY stands first in its string: the driver streams rows
+// without waiting for the server to ask for them, so a statement that failed before COPY would leave row bytes
+// on the wire to be read as protocol messages.
+func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome) error {
+	if len(rows) == 0 {
+		if _, err := pg.Exec(ctx, usageSQL(project, n)+"; commit").ReadAll(); err != nil {
+			return fmt.Errorf("count events: %w", err)
+		}
+		return nil
+	}
+	counters, err := countersSQL(project, rows, n)
+	if err != nil {
+		return err
+	}
+	sql := CopySQL + "; " + counters + "; commit"
+	if _, err := pg.CopyFrom(ctx, &tupleReader{next: CopyHeader, rows: rows}, sql); err != nil {
+		return fmt.Errorf("store events: %w", err)
+	}
+	return nil
+}
+
+// tupleReader streams rows as binary COPY, filling whatever buffer it is given: a read a row would be a write
+// to the socket a row.
+type tupleReader struct {
+	next string // what is to be read before the tuples of rows
+	left []byte // the rest of the tuple at hand
+	rows []row
+	done bool
+}
+
+// Read implements io.Reader.
+func (t *tupleReader) Read(p []byte) (int, error) {
+	n := copy(p, t.next)
+	t.next = t.next[n:]
+	for n < len(p) && t.next == "" {
+		if len(t.left) > 0 {
+			k := copy(p[n:], t.left)
+			t.left = t.left[k:]
+			n += k
+			continue
+		}
+		if len(t.rows) > 0 {
+			t.left, t.rows = t.rows[0].tuple, t.rows[1:]
+			continue
+		}
+		if t.done {
+			break
+		}
+		t.next, t.done = CopyTrailer, true
+		k := copy(p[n:], t.next)
+		t.next = t.next[k:]
+		n += k
+	}
+	if n == 0 && t.done && t.next == "" {
+		return 0, io.EOF
+	}
+	return n, nil
+}

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/postgres"
+)
+
+const (
+	// tries is how often a batch is written again after an error that may pass, before its messages go back
+	// to the queue.
+	tries      = 4
+	firstPause = 50 * time.Millisecond
+	// aheadMost is how far in the future an event may have been received: clocks differ, but a partition is
+	// not made for a year that nobody lives in.
+	aheadMost = 24 * time.Hour
+)
+
+// now is the clock of the deployed function.
+func now() time.Time { return time.Now().UTC() }
+
+// writer writes batches of rows, one transaction at a time for a project.
+type writer struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+	now  func() time.Time
+}
+
+// flush stores the rows of all parcels, which are of one project. It is all or nothing: after an error every
+// message is delivered again, and what was stored already is recognised by its event ids.
+func (w *writer) flush(ctx context.Context, project uuid.UUID, parcels []*parcel) (int, error) {
+	count := 0
+	for _, p := range parcels {
+		count += len(p.rows)
+	}
+	rows := make([]row, 0, count)
+	for _, p := range parcels {
+		rows = append(rows, p.rows...)
+	}
+	start := w.now()
+	done, err := w.write(ctx, project, rows)
+	if errors.Is(err, errNoProject) {
+		for _, p := range parcels {
+			if err := w.discard(ctx, p.message, err); err != nil {
+				return 0, err
+			}
+		}
+		return len(parcels), nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	w.log.DebugContext(ctx, "stored", "project", project, "messages", len(parcels), "stored", done.stored,
+		"duplicates", done.duplicates, "expired", done.expired, "took", w.now().Sub(start))
+	return len(parcels), nil
+}
+
+// write stores rows, trying again after errors that pass. When the database refuses the data itself, it
+// halves the rows until the one that is refused stands alone and is put aside.
+func (w *writer) write(ctx context.Context, project uuid.UUID, rows []row) (outcome, error) {
+	pause := firstPause
+	for try := 1; ; try++ {
+		done, err := w.transact(ctx, project, rows)
+		switch {
+		case err == nil:
+			return done, nil
+		case errors.Is(err, errNoProject), ctx.Err() != nil:
+			return outcome{}, err
+		case postgres.Data(err), errors.As(err, new(*unstorable)), postgres.Duplicate(err) && try > 1:
+			// A duplicate that a second look at the event ids does not find has a primary key that is taken.
+			return w.halve(ctx, project, rows, err)
+		case try == tries:
+			return outcome{}, err
+		case postgres.MissingPartition(err):
+			if err := w.ensurePartitions(ctx, rows); err != nil && !postgres.Transient(err) {
+				return outcome{}, err
+			}
+		case postgres.Duplicate(err):
+			// Another writer was first with an event or an issue; the next look at the ids sees it.
+		case !postgres.Transient(err):
+			return outcome{}, err
+		}
+		w.log.InfoContext(ctx, "storing is tried again", "project", project, "events", len(rows), "try", try, "error", err)
+		if err := sleep(ctx, pause); err != nil {
+			return outcome{}, err
+		}
+		pause *= 3
+	}
+}
+
+// halve writes both halves of rows on their own. A row alone is put into dead_letters.
+func (w *writer) halve(ctx context.Context, project uuid.UUID, rows []row, cause error) (outcome, error) {
+	if len(rows) == 1 {
+		return outcome{}, w.putAside(ctx, project, &rows[0], cause)
+	}
+	half := len(rows) / 2
+	a, err := w.write(ctx, project, rows[:half])
+	if err != nil {
+		return outcome{}, err
+	}
+	b, err := w.write(ctx, project, rows[half:])
+	return outcome{a.stored + b.stored, a.duplicates + b.duplicates, a.expired + b.expired}, err
+}
+
+// ensurePartitions makes the partitions of the days that rows were received on.
+func (w *writer) ensurePartitions(ctx context.Context, rows []row) error {
+	days := make(map[time.Time]bool)
+	for i := range rows {
+		days[rows[i].receivedAt.Truncate(day)] = true
+	}
+	for d := range days {
+		if _, err := postgres.EnsurePartitions(ctx, w.pool, d, d); err != nil {
+			return fmt.Errorf("create the partition of %s: %w", d.Format(time.DateOnly), err)
+		}
+		w.log.WarnContext(ctx, "created a partition that was missing", "day", d.Format(time.DateOnly))
+	}
+	return nil
+}
+
+// errNoProject says that the rows' project does not exist.
+var errNoProject = fault.New(fault.Invalid, "the project does not exist")
+
+// transact stores rows in one transaction of two round trips.
+func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row) (outcome, error) {
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return outcome{}, fmt.Errorf("connect to the database: %w", err)
+	}
+	defer conn.Release()
+	pg := conn.Conn().PgConn()
+	done, err := func() (outcome, error) {
+		known, retention, err := begin(ctx, pg, project, rows)
+		if err != nil {
+			return outcome{}, err
+		}
+		fresh, n, err := w.choose(rows, known, retention)
+		if err != nil {
+			return outcome{}, err
+		}
+		return n, commit(ctx, pg, project, fresh, n)
+	}()
+	if err != nil && !pg.IsClosed() {
+		// On this very connection: behind a pooler, any other may be somebody else's. If it fails, Release
+		// closes the connection, which rolls back as well.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = pg.Exec(ctx, "rollback").ReadAll()
+	}
+	return done, err
+}
+
+// choose returns the rows that are to be inserted: each event once, none that is stored already, none that
+// is older than the project keeps events.
+func (w *writer) choose(rows []row, known map[uuid.UUID]bool, retention time.Duration) ([]row, outcome, error) {
+	var (
+		n      outcome
+		fresh  = make([]row, 0, len(rows))
+		oldest = w.now().Add(-retention)
+		latest = w.now().Add(aheadMost)
+	)
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.receivedAt.Before(oldest):
+			n.expired++
+		case known[r.eventID]:
+			n.duplicates++
+		case r.receivedAt.After(latest):
+			return nil, n, &unstorable{fmt.Sprintf("received_at %s is in the future", r.receivedAt.Format(time.RFC3339))}
+		default:
+			known[r.eventID] = true
+			fresh = append(fresh, *r)
+		}
+	}
+	n.stored = len(fresh)
+	return fresh, n, nil
+}
+
+const day = 24 * time.Hour
+
+// span returns the days in which a twin of any of the rows may be stored: theirs and both neighbours. The
+// unique index on event ids is one of each day, so midnight would let a twin pass.
+func span(rows []row) (from, to time.Time) {
+	first := slices.MinFunc(rows, func(a, b row) int { return a.receivedAt.Compare(b.receivedAt) }).receivedAt
+	last := slices.MaxFunc(rows, func(a, b row) int { return a.receivedAt.Compare(b.receivedAt) }).receivedAt
+	return first.Truncate(day).Add(-day), last.Truncate(day).Add(2 * day)
+}
+
+// sleep waits for about d, a quarter more or less, so that writers that failed together do not meet again.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d*3/4 + rand.N(d/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait to store again: %w", ctx.Err())
+	}
+}
