@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mesherhq/mesher/shared/local"
+)
+
+// listFlags reads the flags that both lists have and returns the project, nil for all, and the length.
+func listFlags(name string, args []string) (project *uuid.UUID, limit int, err error) {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	id := flags.String("project", "", "project id; by default the project of the platform on this machine, else all")
+	flags.IntVar(&limit, "limit", 20, "rows")
+	if err := parse(flags, args); err != nil {
+		return nil, 0, err
+	}
+	if *id == "" {
+		if info, err := local.ReadInfo(home()); err == nil {
+			return &info.ProjectID, limit, nil
+		}
+		return nil, limit, nil
+	}
+	parsed, err := uuid.Parse(*id)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: -project is not an id", errUsage)
+	}
+	return &parsed, limit, nil
+}
+
+func runEvents(ctx context.Context, args []string, out io.Writer) error {
+	return list(ctx, "events", args, out, "RECEIVED\tLEVEL\tISSUE\tEVENT", `
+		select to_char(e.received_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), e.level, i.title, e.event_id::text
+		from mesher.events e
+		left join mesher.issue_fingerprints f on f.project_id = e.project_id and f.fingerprint = e.fingerprint
+		left join mesher.issues i on i.project_id = f.project_id and i.id = f.issue_id
+		where ($1::uuid is null or e.project_id = $1::uuid)
+		order by e.received_at desc, e.id desc limit $2`)
+}
+
+func runIssues(ctx context.Context, args []string, out io.Writer) error {
+	return list(ctx, "issues", args, out, "LAST SEEN\tLEVEL\tEVENTS\tISSUE", `
+		select to_char(i.last_seen at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), i.level, i.title, i.event_count::text
+		from mesher.issues i
+		where ($1::uuid is null or i.project_id = $1::uuid)
+		order by i.last_seen desc, i.id desc limit $2`)
+}
+
+// list prints a query's rows: time, level, title and one more text, which stands last for events and third for
+// issues, as the heading says.
+func list(ctx context.Context, name string, args []string, out io.Writer, heading, query string) error {
+	project, limit, err := listFlags(name, args)
+	if err != nil {
+		return err
+	}
+	pool, err := openDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	rows, err := pool.Query(ctx, query, project, limit)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", name, err)
+	}
+	defer rows.Close()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, heading)
+	n := 0
+	for ; rows.Next(); n++ {
+		var at, level, last string
+		var title *string
+		if err := rows.Scan(&at, &level, &title, &last); err != nil {
+			return fmt.Errorf("list %s: %w", name, err)
+		}
+		shown := "(no issue)"
+		if title != nil {
+			shown = printable(*title)
+		}
+		if name == "issues" {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", at, level, last, shown)
+		} else {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", at, level, shown, last)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("list %s: %w", name, err)
+	}
+	if n == 0 {
+		fmt.Fprintf(w, "(no %s yet)\n", name)
+	}
+	return w.Flush()
+}
+
+// printable shows what a client sent without letting it steer the terminal.
+func printable(s string) string {
+	return strings.Trim(strconv.QuoteToGraphic(s), `"`)
+}

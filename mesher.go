@@ -1,0 +1,85 @@
+// Package mesher is the function bundle: every entry point that is deployed, in one table.
+//
+// The path of an event goes through it from top to bottom:
+//
+//	SDK ── HTTPS ──▶ Ingest ──▶ Pub/Sub topic `events` ──▶ Store ──▶ Postgres
+//
+// Each function lives in its own folder under functions/; what two of them share lives under shared/. Imports
+// point one way: this package → functions → shared → the standard library. On a laptop `mesher dev` runs the
+// same table in one process, with the cloud's parts from shared/local.
+//
+// This package only composes. It lies at the root of the module because that is where the Cloud Functions
+// buildpack looks for it, and every init in it runs in every function's instance: nothing here may read the
+// environment or open anything.
+package mesher
+
+import (
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/mesherhq/mesher/functions/ingest"
+	"github.com/mesherhq/mesher/functions/store"
+	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/logging"
+)
+
+// Trigger is what calls a function.
+type Trigger string
+
+// The triggers. A topic's function is an HTTP function behind a push subscription.
+const (
+	HTTP     Trigger = "http"
+	Topic    Trigger = "topic"
+	Schedule Trigger = "schedule"
+)
+
+// Function is one entry point: one folder, one deployed function, one row of the README and of Terraform.
+type Function struct {
+	Name     string // the entry point's name in the cloud
+	Trigger  Trigger
+	Path     string // where it answers, with its method
+	Doc      string
+	Settings []env.Setting
+	Build    boot.Build
+}
+
+// Functions returns the table of entry points, in the order in which an event meets them.
+func Functions() []Function {
+	return []Function{
+		{
+			Name: "Ingest", Trigger: HTTP, Path: "POST " + ingest.Path,
+			Doc:      "takes events from SDKs, groups them, publishes them, then answers 202",
+			Settings: env.Describe(&ingest.Config{}),
+			Build:    ingest.Build,
+		},
+		{
+			Name: "Store", Trigger: Topic, Path: "POST /",
+			Doc:      "stores published events in batches, each once, and counts them into issues",
+			Settings: env.Describe(&store.Config{}),
+			Build:    store.Build,
+		},
+	}
+}
+
+// Named returns the function with the given name, or false.
+func Named(name string) (Function, bool) {
+	all := Functions()
+	i := slices.IndexFunc(all, func(f Function) bool { return f.Name == name })
+	if i < 0 {
+		return Function{}, false
+	}
+	return all[i], true
+}
+
+// init registers the entry points with the Functions Framework, which serves the one that FUNCTION_TARGET
+// names. A function is built when its first request comes.
+func init() {
+	for _, f := range Functions() {
+		l := boot.New(f.Name, f.Build, env.OS, logging.New(os.Stderr, slog.LevelInfo, ""))
+		functions.HTTP(f.Name, l.Terminating())
+	}
+}

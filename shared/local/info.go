@@ -1,0 +1,81 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/mesherhq/mesher/shared/tenant"
+)
+
+// Info is what a person or a script needs to use a running platform. It is kept in dev.json, readable by its
+// owner only, since it holds secrets.
+type Info struct {
+	URL            string    `json:"url"`
+	APIKey         string    `json:"api_key"`
+	DSN            string    `json:"dsn"`
+	DatabaseURL    string    `json:"database_url"`
+	OrganizationID uuid.UUID `json:"organization_id"`
+	ProjectID      uuid.UUID `json:"project_id"`
+}
+
+// infoFile is the name of Info's file in the platform's home.
+const infoFile = "dev.json"
+
+// ReadInfo returns the Info of the platform whose state lies in home. It is the last run's when none runs now.
+func ReadInfo(home string) (Info, error) {
+	var info Info
+	b, err := os.ReadFile(filepath.Join(home, infoFile))
+	if err != nil {
+		return info, fmt.Errorf("read what the platform left behind; is it running (make run)? %w", err)
+	}
+	if err := json.Unmarshal(b, &info); err != nil {
+		return info, fmt.Errorf("read %s: %w", filepath.Join(home, infoFile), err)
+	}
+	return info, nil
+}
+
+func (i Info) write(home string) error {
+	b, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", infoFile, err)
+	}
+	if err := writeFile(filepath.Join(home, infoFile), append(b, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", infoFile, err)
+	}
+	return nil
+}
+
+// seed makes sure that there is an organization, a project and a key to send a first event with.
+func seed(ctx context.Context, db tenant.DB, home, url, database string) (Info, error) {
+	last, err := ReadInfo(home)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Info{}, err
+	}
+	org, err := tenant.EnsureOrganization(ctx, db, "Local", "local")
+	if err != nil {
+		return Info{}, fmt.Errorf("seed: %w", err)
+	}
+	project, err := tenant.EnsureProject(ctx, db, org.ID, "First project", "first")
+	if err != nil {
+		return Info{}, fmt.Errorf("seed: %w", err)
+	}
+	key, err := tenant.EnsureKey(ctx, db, project.ID, "mesher dev", last.APIKey)
+	if err != nil {
+		return Info{}, fmt.Errorf("seed: %w", err)
+	}
+	scheme, host, _ := strings.Cut(url, "://")
+	return Info{
+		URL: url, APIKey: key, DatabaseURL: database,
+		DSN:            scheme + "://" + key + "@" + host + "/" + strconv.FormatInt(project.Number, 10),
+		OrganizationID: org.ID, ProjectID: project.ID,
+	}, nil
+}

@@ -1,0 +1,208 @@
+// Package local is the laptop's cloud: it runs the deployed functions in one process, with a Postgres of its
+// own, a Pub/Sub of its own and everything seeded that a first event needs.
+//
+// All state lies under one folder and survives restarts, also after kill -9.
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/local/cluster"
+	"github.com/mesherhq/mesher/shared/local/pubsub"
+)
+
+// Options says where the platform runs.
+type Options struct {
+	Home        string // the folder of all state; created if missing
+	Port        int    // of the HTTP server on 127.0.0.1; 0 picks a free one
+	DatabaseURL string // a Postgres to use instead of an own one; its role must be able to create roles
+	PubSub      string // host:port of a Pub/Sub emulator to use instead of the own one
+	Functions   []Function
+	Lookup      env.Lookup // settings of the functions that the platform does not set itself
+	Log         *slog.Logger
+	Progress    func(format string, args ...any) // is told what is being started
+	DatabaseLog io.Writer
+}
+
+// Function is an entry point and where it is served.
+type Function struct {
+	Name  string
+	Path  string // such as "POST /v1/events"; "" for a function that the queue calls
+	Push  bool   // called by the queue
+	Store bool   // works with the role that may write events
+	Build boot.Build
+}
+
+// Platform is a running platform.
+type Platform struct {
+	opts      Options
+	database  *database
+	queue     *pubsub.Server
+	server    *http.Server
+	functions []*boot.Lazy
+	serving   chan error
+	pushToken string
+	Info      Info
+}
+
+// project is the name of the Google Cloud project that there is none of.
+const project = "mesher-dev"
+
+// pushWindow is how many messages are pushed at the same time. The real service's window grows to thousands
+// while pushes are answered within a second; the more messages of a project wait in Store, the larger its
+// transactions are.
+const pushWindow = 1000
+
+// Start starts the platform and returns when it is ready for events. What it started before a failure is
+// stopped again.
+func Start(ctx context.Context, opts Options) (*Platform, error) {
+	p := &Platform{opts: opts, serving: make(chan error, 1), pushToken: rand.Text()}
+	if err := p.start(ctx); err != nil {
+		p.Stop(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Platform) start(ctx context.Context) error {
+	home, err := filepath.Abs(p.opts.Home)
+	if err != nil {
+		return fmt.Errorf("find the folder of the platform's state: %w", err)
+	}
+	p.opts.Home = home
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return fmt.Errorf("create the folder of the platform's state: %w", err)
+	}
+	// The port first: if it is taken, nothing needs to be started.
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.opts.Port))
+	if err != nil {
+		return fmt.Errorf("listen for HTTP (PORT=0 picks a free port): %w", err)
+	}
+	if err := p.startParts(ctx, "http://"+listener.Addr().String()); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	go func() { p.serving <- p.server.Serve(listener) }()
+	if p.opts.PubSub == "" {
+		p.opts.PubSub = p.queue.Addr()
+	}
+	return p.connectQueue(ctx)
+}
+
+// startParts starts everything behind the HTTP server at url.
+func (p *Platform) startParts(ctx context.Context, url string) error {
+	admin, err := p.adminURL(ctx)
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, admin)
+	if err != nil {
+		return fmt.Errorf("connect to the database: %w", err)
+	}
+	defer pool.Close()
+	if err := p.prepare(ctx, pool); err != nil {
+		return err
+	}
+	if p.Info, err = seed(ctx, pool, p.opts.Home, url, admin); err != nil {
+		return err
+	}
+	if p.opts.PubSub == "" {
+		p.opts.Progress("starting Pub/Sub")
+		p.queue, err = pubsub.Open(ctx, pubsub.Options{
+			Path: filepath.Join(p.opts.Home, "pubsub", "messages.db"), Logger: p.opts.Log.With("part", "pubsub"),
+			MaxOutstanding: pushWindow,
+		})
+		if err != nil {
+			return fmt.Errorf("start Pub/Sub: %w", err)
+		}
+	}
+	handler, err := p.handler(admin)
+	if err != nil {
+		return err
+	}
+	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(p.opts.Log.Handler(), slog.LevelWarn)}
+	return nil
+}
+
+// adminURL returns the database's URL for the role that owns everything, starting Postgres unless one is given.
+func (p *Platform) adminURL(ctx context.Context) (string, error) {
+	if p.opts.DatabaseURL != "" {
+		p.opts.Progress("using the database of DATABASE_URL")
+		return p.opts.DatabaseURL, nil
+	}
+	p.opts.Progress("starting Postgres")
+	var err error
+	p.database, err = startDatabase(ctx, cluster.Options{
+		Dir: filepath.Join(p.opts.Home, "postgres"), FetchDir: cluster.CacheDir(),
+		Fsync: true, Log: p.opts.DatabaseLog,
+		Settings: map[string]string{"shared_buffers": "256MB", "max_wal_size": "2GB"},
+	}, p.opts.Log.With("part", "postgres"))
+	if err != nil {
+		return "", err
+	}
+	return p.database.url, nil
+}
+
+// connectQueue declares the topics and has their messages pushed to the functions.
+func (p *Platform) connectQueue(ctx context.Context) error {
+	var store string
+	for _, f := range p.opts.Functions {
+		if f.Push {
+			store = p.Info.URL + pushPath(f.Name) + "?token=" + p.pushToken
+		}
+	}
+	err := pubsub.Declare(ctx, p.opts.PubSub, project, pubsub.Topology{
+		Topic: "events", Subscription: "store", Endpoint: store,
+		MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("declare the topics at %s: %w", p.opts.PubSub, err)
+	}
+	return p.Info.write(p.opts.Home)
+}
+
+// Wait returns when ctx ends or the HTTP server fails.
+func (p *Platform) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-p.serving:
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+}
+
+// Stop ends everything that Start started: first deliveries, then requests, then the functions, last the
+// database. It gives up on each when ctx ends.
+func (p *Platform) Stop(ctx context.Context) {
+	warn := func(what string, err error) {
+		if err != nil {
+			p.opts.Log.WarnContext(ctx, "a part does not stop cleanly", "part", what, "error", err)
+		}
+	}
+	if p.queue != nil {
+		warn("Pub/Sub", p.queue.Close(ctx))
+	}
+	if p.server != nil {
+		warn("HTTP", p.server.Shutdown(ctx))
+	}
+	for _, f := range p.functions {
+		f.Drain(ctx)
+	}
+	if p.database != nil {
+		warn("Postgres", p.database.stop(ctx))
+	}
+}

@@ -1,0 +1,86 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/mesherhq/mesher/migrations"
+	"github.com/mesherhq/mesher/shared/postgres"
+)
+
+// The roles that functions connect as; the migrations create them.
+const (
+	roleApp   = "mesher_app"
+	roleStore = "mesher_store"
+)
+
+// partitionsAhead is how many days of partitions are made at start. A platform that runs for longer makes the
+// next ones as events arrive.
+const partitionsAhead = 14
+
+// prepare brings the schema up to date, lets the functions' roles in and makes the partitions of the days
+// around now.
+func (p *Platform) prepare(ctx context.Context, pool *pgxpool.Pool) error {
+	p.opts.Progress("preparing the database")
+	if err := pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+		_, err := postgres.Migrate(ctx, c.Conn(), migrations.FS, postgres.MigrateOptions{})
+		return err
+	}); err != nil {
+		return fmt.Errorf("prepare the database: %w", err)
+	}
+	if p.database != nil {
+		for _, role := range []string{roleApp, roleStore} {
+			secret, err := rolePassword(p.opts.Home, role)
+			if err != nil {
+				return err
+			}
+			// ALTER ROLE takes no parameters; the password is of our own making, letters and digits.
+			if _, err := pool.Exec(ctx, "alter role "+role+" login password '"+secret+"'"); err != nil {
+				return fmt.Errorf("let %s log in: %w", role, err)
+			}
+		}
+	}
+	today := time.Now().UTC()
+	if _, err := postgres.EnsurePartitions(ctx, pool, today.AddDate(0, 0, -1), today.AddDate(0, 0, partitionsAhead)); err != nil {
+		return fmt.Errorf("prepare the database: %w", err)
+	}
+	return nil
+}
+
+// rolePassword returns the password of a role in the own database, making one the first time.
+func rolePassword(home, role string) (string, error) {
+	path := filepath.Join(home, role+".password")
+	secret, err := os.ReadFile(path)
+	if err == nil && len(secret) > 0 {
+		return string(secret), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the password of %s: %w", role, err)
+	}
+	fresh := rand.Text()
+	if err := writeFile(path, []byte(fresh)); err != nil {
+		return "", fmt.Errorf("keep the password of %s: %w", role, err)
+	}
+	return fresh, nil
+}
+
+// writeFile writes a file that only its owner can read, so that a reader sees the old one or the whole new one.
+func writeFile(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // created with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err := errors.Join(err, tmp.Close()); err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return os.Rename(tmp.Name(), path)
+}
