@@ -185,19 +185,19 @@ func (p *Platform) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop ends everything that Start started: first deliveries, then requests, then the functions, last the
-// database. It gives up on each when ctx ends.
+// Stop ends everything that Start started: first requests, which still need the queue, then the queue and the
+// functions, last the database. It gives up on each when ctx ends.
 func (p *Platform) Stop(ctx context.Context) {
 	warn := func(what string, err error) {
 		if err != nil {
 			p.opts.Log.WarnContext(ctx, "a part does not stop cleanly", "part", what, "error", err)
 		}
 	}
-	if p.queue != nil {
-		warn("Pub/Sub", p.queue.Close(ctx))
-	}
 	if p.server != nil {
 		warn("HTTP", p.server.Shutdown(ctx))
+	}
+	if p.queue != nil {
+		warn("Pub/Sub", p.queue.Close(ctx))
 	}
 	for _, f := range p.functions {
 		f.Drain(ctx)
