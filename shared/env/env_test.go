@@ -78,15 +78,18 @@ func TestRead_NamesTheSettingAndNotTheValue(t *testing.T) {
 		want string
 	}{
 		{
-			"one of two fields of the same name", map[string]string{"QUEUE_TIMEOUT": "hunter2"},
+			"one of two fields of the same name",
+			map[string]string{"QUEUE_TIMEOUT": "hunter2"},
 			"setting QUEUE_TIMEOUT is not a valid time.Duration",
 		},
 		{
-			"the other of them", map[string]string{"DATABASE_TIMEOUT": "hunter2"},
+			"the other of them",
+			map[string]string{"DATABASE_TIMEOUT": "hunter2"},
 			"setting DATABASE_TIMEOUT is not a valid time.Duration",
 		},
 		{
-			"a field whose name is not the setting's", map[string]string{"NAMED_UNLIKE_ITS_FIELD": "hunter2"},
+			"a field whose name is not the setting's",
+			map[string]string{"NAMED_UNLIKE_ITS_FIELD": "hunter2"},
 			"setting NAMED_UNLIKE_ITS_FIELD is not a valid int64",
 		},
 		{

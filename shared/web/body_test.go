@@ -78,7 +78,7 @@ func newEcho(t testing.TB, budget int64, limits web.BodyLimits) *echo {
 		return err
 	}))
 	t.Cleanup(func() {
-		e.Server.Close() // waits for what is in flight
+		e.Close() // waits for what is in flight
 		if held := e.budget.Held(); held != 0 {
 			t.Errorf("%d bytes of the budget are not given back", held)
 		}
@@ -146,9 +146,17 @@ func compress(encoding string, plain []byte) []byte {
 
 // encodings are the names in headers, and how to compress for them.
 var encodings = []struct{ header, how string }{
-	{"-", ""}, {"", ""}, {"identity", ""}, {" Identity ", ""},
-	{"gzip", "gzip"}, {"x-gzip", "gzip"}, {" GZip", "gzip"},
-	{"deflate", "deflate"}, {"deflate", "raw"}, {"br", "br"}, {"zstd", "zstd"},
+	{"-", ""},
+	{"", ""},
+	{"identity", ""},
+	{" Identity ", ""},
+	{"gzip", "gzip"},
+	{"x-gzip", "gzip"},
+	{" GZip", "gzip"},
+	{"deflate", "deflate"},
+	{"deflate", "raw"},
+	{"br", "br"},
+	{"zstd", "zstd"},
 }
 
 func compressed() []string { return []string{"gzip", "deflate", "raw", "br", "zstd"} }
@@ -498,6 +506,18 @@ func TestBody_Budget(t *testing.T) {
 		wg.Wait()
 		if b.Held() != 0 {
 			t.Errorf("held = %d", b.Held())
+		}
+	})
+	t.Run("what came over the wire is given back once it is decompressed", func(t *testing.T) {
+		t.Parallel()
+		for _, how := range compressed() {
+			b := web.NewBudget(10 << 20)
+			r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(compress(how, text(150_000))))
+			r.Header.Set("Content-Encoding", header(how))
+			out, err := web.Body(r, web.BodyLimits{Wire: wireLimit, Decoded: decodedLimit}, b.NewLease())
+			if err != nil || b.Held() != int64(cap(out)) {
+				t.Errorf("%s: %d bytes are held for a body in %d, %v", how, b.Held(), cap(out), err)
+			}
 		}
 	})
 	t.Run("a lease gives everything back, once", func(t *testing.T) {
