@@ -164,11 +164,10 @@ func TestDev_StartsAfterAStartThatWasBrokenOff(t *testing.T) {
 	home := newHome(t)
 	for i, after := range []time.Duration{20, 200, 600, 1000, 1400, 1800} {
 		p := launch(t, home)
-		time.Sleep(after * time.Millisecond)
 		if i%2 == 0 {
-			p.kill(t)
+			p.killAfter(t, after*time.Millisecond)
 		} else {
-			p.interrupt(t)
+			p.interruptAfter(t, after*time.Millisecond)
 		}
 		gone(t, home, p)
 	}

@@ -195,8 +195,7 @@ func killTwice(t testing.TB, p *platform) *platform {
 	t.Helper()
 	p.kill(t)
 	again := launch(t, p.home)
-	time.Sleep(rand.N(time.Second))
-	again.kill(t)
+	again.killAfter(t, rand.N(time.Second))
 	return start(t, p.home)
 }
 

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 func binary(t testing.TB) string {
 	t.Helper()
 	program.Do(func() {
-		if program.dir, program.err = os.MkdirTemp("", "mesher-program-"); program.err != nil {
+		if program.dir, program.err = os.MkdirTemp("", "mesher-program-"); program.err != nil { //nolint:usetesting // outlives the test that is first
 			return
 		}
 		program.path = filepath.Join(program.dir, "mesher")
@@ -64,7 +64,7 @@ func binary(t testing.TB) string {
 // newHome returns an empty folder for a platform, which the server's user can reach also when root runs the test.
 func newHome(t testing.TB) string {
 	t.Helper()
-	home, err := os.MkdirTemp("", "mesher-home-")
+	home, err := os.MkdirTemp("", "mesher-home-") //nolint:usetesting // the server's user cannot reach t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +206,29 @@ func (p *platform) kill(t testing.TB) {
 		t.Fatal(err)
 	}
 	p.ended(t)
+}
+
+// killAfter and interruptAfter end a platform at some moment of its start.
+func (p *platform) killAfter(t testing.TB, d time.Duration) {
+	t.Helper()
+	p.lives(t, d)
+	p.kill(t)
+}
+
+func (p *platform) interruptAfter(t testing.TB, d time.Duration) {
+	t.Helper()
+	p.lives(t, d)
+	p.interrupt(t)
+}
+
+// lives fails the test when the process ends by itself within d.
+func (p *platform) lives(t testing.TB, d time.Duration) {
+	t.Helper()
+	select {
+	case <-p.exited:
+		t.Fatalf("mesher dev ended: %v", p.cmd.ProcessState)
+	case <-time.After(d):
+	}
 }
 
 // postmaster returns the process id of the database server.
