@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/local"
+	"github.com/mesherhq/mesher/shared/local/cluster"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -102,11 +103,13 @@ func startFresh(ctx context.Context) (home string, stop func(), err error) {
 	if err := cmd.Start(); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("start a platform: %w", err), os.RemoveAll(home))
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	var waited error
+	ended := make(chan struct{})
+	go func() { waited = cmd.Wait(); close(ended) }()
 	stop = func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = <-ended
+		<-ended
+		_ = cluster.Remove(context.WithoutCancel(ctx), filepath.Join(home, "postgres")) // as root it lies elsewhere
 		_ = os.RemoveAll(home)
 	}
 	poll := time.NewTicker(100 * time.Millisecond)
@@ -116,10 +119,9 @@ func startFresh(ctx context.Context) (home string, stop func(), err error) {
 		case <-ctx.Done():
 			stop()
 			return "", nil, fmt.Errorf("wait for the platform: %w", ctx.Err())
-		case err := <-ended:
-			ended <- err
+		case <-ended:
 			stop()
-			return "", nil, fmt.Errorf("the platform did not start: %w\n%s", err, output.String())
+			return "", nil, fmt.Errorf("the platform did not start: %w\n%s", waited, output.String())
 		case <-poll.C:
 			if _, err := os.Stat(filepath.Join(home, "dev.json")); err == nil {
 				return home, stop, nil

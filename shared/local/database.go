@@ -23,6 +23,7 @@ const restartPause = 500 * time.Millisecond
 // one would be.
 type database struct {
 	url  string
+	dir  string
 	opts cluster.Options
 	log  *slog.Logger
 
@@ -39,7 +40,7 @@ func startDatabase(ctx context.Context, opts cluster.Options, log *slog.Logger) 
 		return nil, fmt.Errorf("start the database: %w", err)
 	}
 	opts.Port = c.Port()
-	d := &database{opts: opts, log: log, cluster: c, stopping: make(chan struct{})}
+	d := &database{dir: c.Dir(), opts: opts, log: log, cluster: c, stopping: make(chan struct{})}
 	d.watching.Go(func() { d.watch(context.WithoutCancel(ctx)) })
 	if d.url, err = create(ctx, c.URL()); err != nil {
 		_ = d.stop(context.WithoutCancel(ctx))

@@ -115,8 +115,6 @@ func (p *Platform) lookup(f Function, admin string) (env.Lookup, error) {
 
 // laptop are the settings whose defaults are meant for one of many instances behind Google's front end. Here
 // one instance takes every connection, and no pooler counts its own.
-//
-//nolint:gochecknoglobals // a table
 var laptop = map[string]string{
 	"INGEST_CONCURRENCY": "8000",
 	"DATABASE_POOL_SIZE": "6",

@@ -23,6 +23,7 @@ type Info struct {
 	APIKey         string    `json:"api_key"`
 	DSN            string    `json:"dsn"`
 	DatabaseURL    string    `json:"database_url"`
+	DatabaseDir    string    `json:"database_dir,omitempty"` // of the own Postgres; as root not always below the home
 	OrganizationID uuid.UUID `json:"organization_id"`
 	ProjectID      uuid.UUID `json:"project_id"`
 }
@@ -55,7 +56,7 @@ func (i Info) write(home string) error {
 }
 
 // seed makes sure that there is an organization, a project and a key to send a first event with.
-func seed(ctx context.Context, db tenant.DB, home, url, database string) (Info, error) {
+func seed(ctx context.Context, db tenant.DB, home, url string, database string) (Info, error) {
 	last, err := ReadInfo(home)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Info{}, err

@@ -100,6 +100,9 @@ func (p *Platform) start(ctx context.Context) error {
 	if p.opts.PubSub == "" {
 		p.opts.PubSub = p.queue.Addr()
 	}
+	if p.database != nil {
+		p.Info.DatabaseDir = p.database.dir
+	}
 	return p.connectQueue(ctx)
 }
 
