@@ -255,7 +255,8 @@ func (b *bundle) backends(t testing.TB) string {
 func TestFunction_StaysWithinItsConnections(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	f := b.function(t, func(c *Config) { c.Database.PoolSize, c.Slots = 3, 2 })
+	const slots, limit = 2, 2 + spareConnections
+	f := b.function(t, func(c *Config) { c.Database.PoolSize, c.Slots = 1, slots })
 	projects := make([]uuid.UUID, 12)
 	for i := range projects {
 		projects[i] = b.project(t)
@@ -288,8 +289,8 @@ func TestFunction_StaysWithinItsConnections(t *testing.T) {
 		}
 	})
 	close(done)
-	if n := <-most; n > 3 {
-		t.Errorf("connections = %d, want at most 3", n)
+	if n := <-most; n > limit {
+		t.Errorf("connections = %d, want at most %d", n, limit)
 	}
 	for _, p := range projects {
 		b.stored(t, p, 50)
