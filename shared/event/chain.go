@@ -11,23 +11,27 @@ func (d *Decoder) appendChain(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// appendEntry appends one entry with its stack trace in canonical form.
+// appendEntry appends one entry with its stack trace in canonical form: the last one, should there be several,
+// for canonical form can be longer than what was sent.
 func (d *Decoder) appendEntry(dst, entry []byte) []byte {
 	dst = append(dst, '{')
-	first := true
+	first, stack := true, rawjson.Lookup(entry, "stacktrace")
 	for key, value := range rawjson.Object(entry) {
-		dst, first = appendKey(dst, key, first), false
-		if string(key) == "stacktrace" && rawjson.KindOf(value) != rawjson.Null {
-			dst = d.appendStack(dst, value)
-		} else {
-			dst = append(dst, value...)
+		if string(key) != "stacktrace" {
+			dst, first = append(appendKey(dst, key, first), value...), false
+		} else if stack != nil {
+			dst, first = d.appendStack(appendKey(dst, key, first), stack), false
+			stack = nil
 		}
 	}
 	return append(dst, '}')
 }
 
-// appendStack appends a stack trace as an object with frames, none of which is null.
+// appendStack appends a stack trace, which may be null, as an object with frames, none of which is null.
 func (d *Decoder) appendStack(dst, stack []byte) []byte {
+	if rawjson.KindOf(stack) == rawjson.Null {
+		return append(dst, stack...)
+	}
 	frames, direct := framesOf(stack)
 	if direct {
 		return append(d.appendFrames(append(dst, `{"frames":`...), frames), '}')

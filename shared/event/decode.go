@@ -23,12 +23,14 @@ func Decode(raw []byte, limits Limits, receivedAt time.Time) (Event, error) {
 // goroutine at a time.
 type Decoder struct {
 	limits  Limits
-	clean   []byte   // clean text of the event; most fields alias it
-	scratch []byte   // text that had to be written anew; the other fields alias it
-	sent    sent     // the known fields, as they came
-	unknown []member // the rest
-	items   [][]byte // elements of the list being read
-	last    head     // of the exception
+	clean   []byte         // clean text of the event; most fields alias it
+	scratch []byte         // text that had to be written anew; the other fields alias it
+	sent    sent           // the known fields, as they came
+	unknown []member       // the rest
+	places  map[string]int // of the unknown fields, by their names without escapes
+	name    []byte         // a key without its escapes
+	items   [][]byte       // elements of the list being read
+	last    head           // of the exception
 	notes   notes
 }
 
@@ -36,28 +38,27 @@ type Decoder struct {
 // it for good.
 const maxKept = 256 << 10
 
-// member is a key, still escaped and without quotes, and its value.
-type member struct{ key, value []byte }
-
 // NewDecoder returns a Decoder for events within limits.
 func NewDecoder(limits Limits) *Decoder {
-	return &Decoder{limits: limits}
+	return &Decoder{limits: limits, places: make(map[string]int)}
 }
 
 // Decode reads raw, which is one event in the native format and nothing else but white space, into e. The
 // []byte fields of e are valid until the next call; everything else stays.
 //
-// Every error is a *fault.Error whose detail says what to fix: Invalid, or TooLarge above the size limit.
+// Every error is a *fault.Error whose detail says what to fix: Invalid, or TooLarge above the size limit. Work
+// and memory are linear in len(raw), whatever it holds: see Limits.LineBytes for what can come of it.
+//
 // ID is new, EventID is uuid.Nil unless the client sent one, and Fingerprint, Title and Culprit are for
 // package grouping to set.
 func (d *Decoder) Decode(raw []byte, receivedAt time.Time, e *Event) error {
 	if err := d.limits.fits(len(raw)); err != nil {
 		return err
 	}
-	if cap(d.clean)+cap(d.scratch) > maxKept && len(raw) < maxKept {
-		d.clean, d.scratch, d.unknown = nil, nil, nil
+	if cap(d.clean)+cap(d.scratch)+cap(d.name) > maxKept && len(raw) < maxKept {
+		d.clean, d.scratch, d.name, d.unknown, d.places = nil, nil, nil, nil, make(map[string]int)
 	}
-	clean, n, replaced, err := rawjson.Clean(d.clean[:0], raw, d.limits.Depth)
+	clean, n, replaced, err := rawjson.Clean(d.clean[:0], raw, d.limits.Depth, d.limits.EventBytes)
 	d.clean = clean
 	if err != nil {
 		return syntaxFault(err, d.limits)
@@ -79,9 +80,10 @@ func (d *Decoder) DecodeClean(clean []byte, replaced int, receivedAt time.Time, 
 	}
 	d.scratch, d.unknown, d.sent = d.scratch[:0], d.unknown[:0], sent{}
 	d.notes.reset(replaced)
+	clear(d.places)
 	for key, value := range rawjson.Object(clean) {
 		if slot := d.sent.slot(key); slot == nil {
-			d.unknown = append(d.unknown, member{key, value})
+			d.keep(key, value)
 		} else if *slot = value; rawjson.KindOf(value) == rawjson.Null {
 			*slot = nil
 		}
@@ -109,7 +111,7 @@ func (d *Decoder) fill(e *Event) error {
 		}
 	}
 	e.Meta = d.written(d.notes.appendTo(d.scratch))
-	return nil
+	return d.limits.lineFits(e.LineSize())
 }
 
 // required reports all required fields that are missing at once.
@@ -161,8 +163,14 @@ func (d *Decoder) ids(e *Event) error {
 // syntaxFault puts a syntax error into words for the client.
 func syntaxFault(err error, limits Limits) error {
 	var syntax *rawjson.SyntaxError
-	if errors.As(err, &syntax) && syntax.Msg == rawjson.TooDeep {
-		return fault.New(fault.Invalid, "the event is nested deeper than %d levels (at byte %d)", limits.Depth, syntax.Offset)
+	if errors.As(err, &syntax) {
+		switch syntax.Msg {
+		case rawjson.TooDeep:
+			return fault.New(fault.Invalid, "the event is nested deeper than %d levels (at byte %d)", limits.Depth, syntax.Offset)
+		case rawjson.TooLong:
+			return fault.New(fault.TooLarge, "the event has more than %d bytes, which is the limit, once what "+
+				"cannot be stored is replaced: each byte that is not UTF-8 by U+FFFD", limits.EventBytes)
+		}
 	}
 	return fault.New(fault.Invalid, "the event is not valid JSON: %s", err)
 }

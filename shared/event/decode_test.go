@@ -41,6 +41,26 @@ func TestDecodeSaysWhatToFix(t *testing.T) {
 		{with(`"timestamp":"2026-02-30T00:00:00Z"`), `timestamp must be RFC 3339 such as 2026-01-31T12:00:00Z, or epoch seconds, not "2026-02-30T00:00:00Z"`},
 		{with(`"timestamp":1769860800000`), `timestamp must be epoch seconds, and 1769860800000 looks like milliseconds: divide it by 1000`},
 		{with(`"timestamp":"1769860800000"`), `timestamp must be epoch seconds, and 1769860800000 looks like milliseconds: divide it by 1000`},
+		{with(`"timestamp":-1769860800000`), `timestamp must be epoch seconds, and -1769860800000 looks like milliseconds: divide it by 1000`},
+		{with(`"timestamp":1769860800000000`), `timestamp must be epoch seconds such as 1769860800, not 1769860800000000`},
+		{with(`"timestamp":"1769860800000000000"`), `timestamp must be epoch seconds such as 1769860800, not 1769860800000000000`},
+		{with(`"timestamp":1e300`), `timestamp must be epoch seconds such as 1769860800, not 1e300`},
+		{with(`"timestamp":1e999`), `timestamp must be epoch seconds such as 1769860800, not 1e999`},
+		{with(`"timestamp":1e14`), `timestamp must be epoch seconds such as 1769860800, not 1e14`},
+		{with(`"timestamp":` + strings.Repeat("1", 400)), `timestamp must be epoch seconds such as 1769860800, not 111111111111111111111111111111`},
+		{with(`"timestamp":""`), `timestamp must be RFC 3339 such as 2026-01-31T12:00:00Z, or epoch seconds, not ""`},
+		{with(`"timestamp":"1_0"`), `timestamp must be RFC 3339 such as 2026-01-31T12:00:00Z, or epoch seconds, not "1_0"`},
+		{with(`"timestamp":"1e3"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"0x10"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":" 12"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"12 "`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"+12"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"012"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"12."`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":".5"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"-"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"NaN"`), `timestamp must be RFC 3339 such`},
+		{with(`"timestamp":"Infinity"`), `timestamp must be RFC 3339 such`},
 		{with(`"timestamp":-99999999999`), `timestamp -99999999999 is not within the years 1 to 9999`},
 		{with(`"timestamp":true`), `timestamp must be RFC 3339 text or epoch seconds, not a boolean`},
 		{with(`"event_id":"12"`), `event_id must be a UUID of 32 hexadecimal digits, with or without dashes, not "12"`},
@@ -60,11 +80,12 @@ func TestDecodeSaysWhatToFix(t *testing.T) {
 		{with(`"contexts":[]`), `contexts must be an object, not an array`},
 		{with(`"request":"GET /"`), `request must be an object, not a string`},
 		{with(`"sdk":"go"`), `sdk must be an object, not a string`},
-		{with(`"breadcrumbs":"x"`), `breadcrumbs must be an array of objects, not a string`},
+		{with(`"breadcrumbs":"x"`), `breadcrumbs must be an array of objects, or {"values": […]}, not a string`},
+		{with(`"breadcrumbs":{"a":1}`), `breadcrumbs must be an array of objects, or {"values": […]}, not an object`},
 		{with(`"breadcrumbs":{"values":3}`), `breadcrumbs.values must be an array of objects, not the number 3`},
 		{with(`"breadcrumbs":[{},"x"]`), `breadcrumbs[1] must be an object, not a string`},
 		{with(`"threads":[1]`), `threads[0] must be an object, not the number 1`},
-		{with(`"exception":"boom"`), `exception must be an array of objects, not a string`},
+		{with(`"exception":"boom"`), `exception must be an object, an array of objects, or {"values": […]}, not a string`},
 		{with(`"exception":["boom"]`), `exception[0] must be an object, not a string`},
 		{with(`"exception":{"values":"boom"}`), `exception.values must be an array of objects, not a string`},
 		{with(`"exception":[{"module":"m"}]`), `exception[0] needs a type or a value`},
@@ -104,6 +125,88 @@ func TestDecodeRefusesWhatIsTooLarge(t *testing.T) {
 	}
 }
 
+func TestDecodeRefusesWhatBecomesTooLarge(t *testing.T) {
+	t.Parallel()
+	limits := event.DefaultLimits()
+	limits.EventBytes = 1000
+	_, err := event.Decode([]byte(with(`"x":"`+strings.Repeat("\xff", 500)+`"`)), limits, received)
+	want := "the event has more than 1000 bytes, which is the limit, once what cannot be stored is replaced: each byte that is not UTF-8 by U+FFFD"
+	if !fault.Is(err, fault.TooLarge) || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+func TestDecodeKeepsUnknownFields(t *testing.T) {
+	t.Parallel()
+	limits := event.DefaultLimits()
+	limits.UnknownFields = 3
+	var names []string
+	for i := range 64 {
+		names = append(names, `"event`+strings.Repeat("_", i)+`":0`)
+	}
+	taken := strings.Join(names, ",")
+	tests := []struct{ name, in, extra, meta string }{
+		{"beside extra", `"a":1,"extra":{"b":2}`, `{"b":2,"a":1}`, ``},
+		{"the last of several", `"a":1,"b":2,"a":3`, `{"a":3,"b":2}`, ``},
+		{"the last of several, however it is spelt", `"\u00e9":1,"é":2,"\n":3,"\u000a":4`, `{"\u00e9":2,"\n":4}`, ``},
+		{"whose name extra has", `"a":1,"b":2,"extra":{"a":0}`, `{"a":0,"b":2,"event":{"a":1}}`, ``},
+		{"whose name extra has, however it is spelt", `"é":1,"extra":{"\u00e9":0}`, `{"\u00e9":0,"event":{"é":1}}`, ``},
+		{"whose name extra has twice", `"a":1,"extra":{"a":0,"a":0}`, `{"a":0,"a":0,"event":{"a":1}}`, ``},
+		{"when event is taken by extra", `"a":1,"extra":{"a":0,"event":0}`, `{"a":0,"event":0,"event_":{"a":1}}`, ``},
+		{"when event is taken by another", `"a":1,"event":2,"event_x":3,"extra":{"a":0}`, `{"a":0,"event":2,"event_x":3,"event_":{"a":1}}`, ``},
+		{"when event is taken by both", `"event":1,"extra":{"event":0,"event__":0}`, `{"event":0,"event__":0,"event_":{"event":1}}`, ``},
+		{"when each name is taken", `"event":1,"b":2,"extra":{` + taken + `}`, `{` + taken + `,"b":2}`, `{"dropped":[{"field":"unknown fields","count":1}]}`},
+		{"up to the limit", `"a":1,"b":2,"c":3,"d":4,"a":5,"e":6`, `{"a":5,"b":2,"c":3}`, `{"dropped":[{"field":"unknown fields","count":2}]}`},
+		{"unless extra replaces them", `"extra":{"a":1},"extra":{"b":2},"b":3`, `{"b":2,"event":{"b":3}}`, ``},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e, err := event.Decode([]byte(with(tt.in)), limits, received)
+			if err != nil || string(e.Extra) != tt.extra || string(e.Meta) != tt.meta {
+				t.Errorf("Decode(%s) has\n extra %s and meta %s, %v; want\n extra %s and meta %s", tt.in, e.Extra, e.Meta, err, tt.extra, tt.meta)
+			}
+		})
+	}
+}
+
+func TestDecodeKeepsMetaShort(t *testing.T) {
+	t.Parallel()
+	var tags []string
+	for i := range 150 {
+		tags = append(tags, fmt.Sprintf(`"%03d%s":"%s"`, i, strings.Repeat("k", 100), strings.Repeat("v", 201)))
+	}
+	e, err := event.Decode([]byte(with(`"tags":{`+strings.Join(tags, ",")+`}`)), event.DefaultLimits(), received)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := string(e.Meta)
+	first := `{"trimmed":[{"field":"tags.000` + strings.Repeat("k", 56) + `","length":201},`
+	if strings.Count(meta, `"field"`) != 100 || !strings.HasPrefix(meta, first) || !strings.HasSuffix(meta, `],"trimmed_more":50}`) {
+		t.Errorf("meta %s", meta)
+	}
+}
+
+func TestDecodeCountsFramesOfAllStacks(t *testing.T) {
+	t.Parallel()
+	limits := event.DefaultLimits()
+	limits.Frames = 1
+	const entry = `{"type":"T","stacktrace":[{},{},{}]}`
+	e, err := event.Decode([]byte(with(`"exception":[`+entry+`,`+entry+`]`)), limits, received)
+	if want := `{"dropped":[{"field":"exception.stacktrace.frames","count":4}]}`; err != nil || string(e.Meta) != want {
+		t.Errorf("meta %s, %v; want %s", e.Meta, err, want)
+	}
+}
+
+func TestDecodeTakesTheLastStack(t *testing.T) {
+	t.Parallel()
+	const in = `"exception":{"stacktrace":[],"type":"T","stacktrace":null,"stacktrace":[{"lineno":1}],"module":"m"}`
+	e, err := event.Decode([]byte(with(in)), event.DefaultLimits(), received)
+	if want := `[{"stacktrace":{"frames":[{"lineno":1}]},"type":"T","module":"m"}]`; err != nil || string(e.Exception) != want {
+		t.Errorf("exception %s, %v; want %s", e.Exception, err, want)
+	}
+}
+
 func TestDecodeTimestamps(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ in, want string }{
@@ -119,6 +222,9 @@ func TestDecodeTimestamps(t *testing.T) {
 		{`1.769860799123456e9`, "2026-01-31T11:59:59.123456Z"},
 		{`"1769860799.000001"`, "2026-01-31T11:59:59.000001Z"},
 		{`-1`, "1969-12-31T23:59:59Z"},
+		{`"-1.5"`, "1969-12-31T23:59:58.5Z"},
+		{`"0"`, "1970-01-01T00:00:00Z"},
+		{`99999999999`, "5138-11-16T09:46:39Z"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {

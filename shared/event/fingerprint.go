@@ -14,18 +14,15 @@ func (d *Decoder) fingerprint(e *Event) error {
 	}
 	dst, count := append(d.scratch, '['), 0
 	add := func(i int, part []byte) error {
-		var text string
 		switch rawjson.KindOf(part) {
 		case rawjson.Null:
 			return nil
-		case rawjson.String:
-			text = rawjson.Unquote(part)
-		case rawjson.Number, rawjson.Bool:
-			text = string(part)
+		case rawjson.String, rawjson.Number, rawjson.Bool:
 		default:
 			return mustBe(partName(i), "a string", part)
 		}
 		if count++; count <= d.limits.Fingerprint {
+			text := rawjson.Unquote(part) // a number or a boolean has no quotes to lose
 			dst = rawjson.AppendString(appendComma(dst, count-1), d.cut(partName(i), text, d.limits.FingerprintPart))
 		}
 		return nil

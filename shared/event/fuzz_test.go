@@ -25,6 +25,7 @@ func smallLimits() event.Limits {
 	l.ServerName, l.Logger, l.Platform, l.UserID = 3, 3, 3, 3
 	l.TagKey, l.TagValue, l.Tags, l.Fingerprint, l.FingerprintPart = 2, 2, 2, 2, 2
 	l.Exceptions, l.Frames, l.Breadcrumbs, l.Threads, l.Depth = 2, 2, 2, 2, 12
+	l.UnknownFields = 3
 	return l
 }
 
@@ -41,6 +42,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Add(eventtest.Realistic(rand.New(rand.NewPCG(1, 2)), 1))
+	for _, s := range shapes(2000) {
+		f.Add([]byte(s.raw))
+	}
 	limits := smallLimits()
 	d := event.NewDecoder(limits)
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -53,6 +57,13 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		line := e.AppendLine(nil)
+		if most := 3*len(raw) + 2000; len(line) > most || len(line) != e.LineSize() { // little stands in it twice
+			t.Fatalf("the line has %d bytes, LineSize says %d, at most %d are allowed", len(line), e.LineSize(), most)
+		}
+		if full, err := event.Decode(raw, event.DefaultLimits(), received); err == nil {
+			limits := event.DefaultLimits()
+			checkSize(t, len(raw), &full, &limits)
+		}
 		checkText(t, &e, &limits)
 		checkJSON(t, &e, &limits)
 		if !json.Valid(line) || bytes.ContainsAny(line, "\x00\n") || rawjson.Check(line, 100) != nil {

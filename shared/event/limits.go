@@ -8,7 +8,8 @@ import (
 )
 
 // Limits bounds an event. Lengths of text are in characters, so a limit means the same in every script.
-// Only EventBytes and Depth refuse an event; everything else is cut down to its limit and noted in Meta.
+// Only EventBytes and Depth refuse an event; everything else is cut down to its limit and noted in Meta. That
+// LineBytes follows from them is checked as well.
 type Limits struct {
 	EventBytes int // JSON text of one event, bytes
 	Depth      int // nested arrays and objects; at most 500
@@ -34,6 +35,7 @@ type Limits struct {
 	Frames          int // of one stack trace
 	Breadcrumbs     int // the newest are kept
 	Threads         int
+	UnknownFields   int // names of unknown top-level fields, which go into extra; extra itself has no such limit
 
 	Ahead time.Duration // how far the client's clock may run ahead before Meta says so
 	Age   time.Duration // how old an event may be before Meta says so
@@ -47,7 +49,7 @@ func DefaultLimits() Limits {
 		Environment: 64, Release: 250, Transaction: 500, ServerName: 200, Logger: 200, Platform: 64, UserID: 200,
 		TagKey: 200, TagValue: 200, Tags: 200,
 		Fingerprint: 32, FingerprintPart: 200,
-		Exceptions: 50, Frames: 250, Breadcrumbs: 100, Threads: 200,
+		Exceptions: 50, Frames: 250, Breadcrumbs: 100, Threads: 200, UnknownFields: 1000,
 		Ahead: 5 * time.Minute, Age: 30 * 24 * time.Hour,
 	}
 }
@@ -85,6 +87,7 @@ func (l Limits) Table() []Limit {
 		row("frames", l.Frames, "per stack trace", "the middle is dropped"),
 		row("breadcrumbs", l.Breadcrumbs, "entries", "the oldest are dropped"),
 		row("threads", l.Threads, "entries", "later ones are dropped"),
+		row("unknown top-level fields", l.UnknownFields, "names", "later ones are dropped"),
 		row("clock ahead", int(l.Ahead.Minutes()), "minutes", "the timestamp is kept, the event filed under when it was received"),
 		row("age", int(l.Age.Hours()/24), "days", "the timestamp is kept, the event filed under when it was received"),
 	}
@@ -96,4 +99,26 @@ func (l *Limits) fits(size int) error {
 		return nil
 	}
 	return fault.New(fault.TooLarge, "the event has %d bytes, the limit is %d", size, l.EventBytes)
+}
+
+// lineOverhead is what the line of an event within DefaultLimits is longer than its clean text, at most: the
+// texts that stand in it twice, with six bytes for each character (54 KB), the notes of Meta (43 KB), and what
+// others set.
+const lineOverhead = 128 << 10
+
+// setByOthers is the part of lineOverhead that Decode leaves to who sets Environment, Title and Culprit.
+const setByOthers = 8 << 10
+
+// LineBytes returns how long the line of an event within the limits can be, without its newline: EventBytes and
+// 128 KiB. Decode refuses an event that would make a longer one. A smaller event of n bytes makes at most 3n
+// and 128 KiB, since each byte that is not UTF-8 becomes the three of U+FFFD; nearly all make about n. LineSize
+// tells what one event makes.
+func (l Limits) LineBytes() int { return l.EventBytes + lineOverhead }
+
+// lineFits refuses an event with a line of that size.
+func (l *Limits) lineFits(size int) error {
+	if most := l.LineBytes() - setByOthers; size > most {
+		return fault.New(fault.TooLarge, "the event has %d bytes in the form it is stored in, the limit is %d", size, most)
+	}
+	return nil
 }

@@ -53,6 +53,9 @@ func TestLineBringsTheEventBack(t *testing.T) {
 	for range 2000 {
 		want := anyEvent(rng)
 		line := want.AppendLine(nil)
+		if got := want.LineSize(); got != len(line) {
+			t.Fatalf("LineSize() = %d, want %d: %s", got, len(line), line)
+		}
 		var got event.Event
 		if err := event.DecodeLine(line, &got); err != nil {
 			t.Fatalf("DecodeLine(%s) = %v", line, err)
@@ -130,6 +133,9 @@ func FuzzDecodeLine(f *testing.F) {
 			return
 		}
 		again := e.AppendLine(nil)
+		if len(again) != e.LineSize() {
+			t.Fatalf("LineSize() = %d, want %d: %s", e.LineSize(), len(again), again)
+		}
 		var second event.Event
 		if err := event.DecodeLine(again, &second); err != nil || !cmp.Equal(e, second) {
 			t.Fatalf("%s became %s, %v", line, again, err)

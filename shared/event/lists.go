@@ -32,21 +32,37 @@ func (d *Decoder) list(name string, raw []byte, limit, head int) ([]byte, error)
 	return d.written(append(dst, ']')), nil
 }
 
+// listForms says in which forms a list may be sent.
+func listForms(name string) string {
+	if name == "exception" {
+		return `an object, an array of objects, or {"values": […]}`
+	}
+	return `an array of objects, or {"values": […]}`
+}
+
 // elements fills d.items with the elements of a list that are kept. It returns the text of the array if that
 // holds exactly those, else nil.
 func (d *Decoder) elements(name string, raw []byte, limit, head int) ([]byte, error) {
 	d.items = d.items[:0]
 	path := name
 	if rawjson.KindOf(raw) == rawjson.ObjectKind {
+		values := rawjson.Lookup(raw, "values")
+		if values == nil && len(raw) > len("{}") {
+			return nil, mustBe(name, listForms(name), raw)
+		}
 		path += ".values"
-		raw = rawjson.Lookup(raw, "values")
+		raw = values
 	}
 	switch rawjson.KindOf(raw) {
 	case rawjson.ArrayKind:
 	case rawjson.Invalid, rawjson.Null:
 		return nil, nil
 	default:
-		return nil, mustBe(path, "an array of objects", raw)
+		want := "an array of objects"
+		if path == name {
+			want = listForms(name)
+		}
+		return nil, mustBe(path, want, raw)
 	}
 	count, complete := 0, true
 	for i, item := range rawjson.Array(raw) {

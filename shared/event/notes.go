@@ -16,31 +16,60 @@ type note struct {
 // notes collects what Meta tells about an event:
 //
 //	{"trimmed":[{"field":"message","length":20000}],   the length before, in characters
+//	 "trimmed_more":7,                                 fields beyond the 100 that are listed
 //	 "dropped":[{"field":"breadcrumbs","count":20}],
 //	 "replaced":3,                                     pieces of text that Postgres refuses
 //	 "clock_skew":-7200}                               seconds from received to occurred, when implausible
 type notes struct {
 	trimmed, dropped []note
+	unlisted         int // trimmed fields beyond mostTrimmed
 	replaced         int
 	skew             time.Duration
 }
+
+// Meta must not outgrow the event it is about.
+const (
+	mostTrimmed = 100
+	longestName = 64 // of a field, in characters
+)
 
 // reset forgets everything but the number of replacements.
 func (n *notes) reset(replaced int) {
 	*n = notes{trimmed: n.trimmed[:0], dropped: n.dropped[:0], replaced: replaced}
 }
 
-// drop notes that count entries of field were dropped.
-func (n *notes) drop(field string, count int) {
-	if count > 0 {
-		n.dropped = append(n.dropped, note{field, count})
+// trim notes that field was cut, and how long it was.
+func (n *notes) trim(field string, length int) {
+	if len(n.trimmed) >= mostTrimmed {
+		n.unlisted++
+		return
 	}
+	field, _ = Trim(field, longestName)
+	n.trimmed = append(n.trimmed, note{field, length})
+}
+
+// drop notes that count entries of field were dropped. There are a handful of such fields, and each is listed
+// once.
+func (n *notes) drop(field string, count int) {
+	if count <= 0 {
+		return
+	}
+	for i := range n.dropped {
+		if n.dropped[i].field == field {
+			n.dropped[i].n += count
+			return
+		}
+	}
+	n.dropped = append(n.dropped, note{field, count})
 }
 
 // appendTo appends the notes as JSON to dst, or nothing if there are none.
 func (n *notes) appendTo(dst []byte) []byte {
 	start := len(dst)
 	dst = appendNotes(dst, `"trimmed":[`, `,"length":`, n.trimmed)
+	if n.unlisted > 0 {
+		dst = strconv.AppendInt(append(dst, `,"trimmed_more":`...), int64(n.unlisted), 10)
+	}
 	dst = appendNotes(dst, `"dropped":[`, `,"count":`, n.dropped)
 	if n.replaced > 0 {
 		dst = strconv.AppendInt(append(dst, `,"replaced":`...), int64(n.replaced), 10)

@@ -104,7 +104,7 @@ func (d *Decoder) text(name string, raw []byte, limit int) (string, error) {
 // cut shortens text to limit characters and notes it.
 func (d *Decoder) cut(name, text string, limit int) string {
 	if short, length := Trim(text, limit); length > limit {
-		d.notes.trimmed = append(d.notes.trimmed, note{name, length})
+		d.notes.trim(name, length)
 		return short
 	}
 	return text

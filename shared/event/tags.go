@@ -83,20 +83,18 @@ type tagWriter struct {
 
 // add adds a tag unless its value is null. The key is escaped and without quotes.
 func (w *tagWriter) add(key, value []byte) error {
-	var text string
 	switch rawjson.KindOf(value) {
 	case rawjson.Invalid, rawjson.Null:
 		return nil
-	case rawjson.String:
-		text = rawjson.Unquote(value)
-	case rawjson.Number, rawjson.Bool:
-		text = string(value)
+	case rawjson.String, rawjson.Number, rawjson.Bool:
 	default:
-		return mustBe("tags."+rawjson.Unquote(key), "a string", value)
+		name, _ := Trim(rawjson.Unquote(key), longestName)
+		return mustBe("tags."+name, "a string", value)
 	}
 	if w.count++; w.count > w.d.limits.Tags {
 		return nil
 	}
+	text := rawjson.Unquote(value) // a number or a boolean has no quotes to lose
 	name := w.d.cut("tags key", rawjson.Unquote(key), w.d.limits.TagKey)
 	w.dst = append(rawjson.AppendString(appendComma(w.dst, w.count-1), name), ':')
 	w.dst = rawjson.AppendString(w.dst, w.d.cut("tags."+name, text, w.d.limits.TagValue))

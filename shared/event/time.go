@@ -29,35 +29,43 @@ func (d *Decoder) time(e *Event) error {
 
 // parseTimestamp reads RFC 3339 text or epoch seconds, the latter as a number or as a string.
 func parseTimestamp(raw []byte) (time.Time, error) {
-	var text string
 	switch rawjson.KindOf(raw) {
 	case rawjson.Number:
-		text = string(raw)
+		return parseEpoch(string(raw))
 	case rawjson.String:
-		text = strings.TrimSpace(rawjson.Unquote(raw))
+		text := rawjson.Unquote(raw)
 		if at, ok := parseDate(text); ok {
 			return at, nil
 		}
-	default:
-		return time.Time{}, mustBe("timestamp", "RFC 3339 text or epoch seconds", raw)
-	}
-	return parseEpoch(text)
-}
-
-// parseEpoch reads epoch seconds.
-func parseEpoch(text string) (time.Time, error) {
-	seconds, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil || math.IsNaN(seconds) || math.IsInf(seconds, 0):
+		if isDecimal(text) {
+			return parseEpoch(text)
+		}
 		shown, _ := Trim(text, 100)
 		return time.Time{}, fault.New(fault.Invalid, "timestamp must be RFC 3339 such as 2026-01-31T12:00:00Z, or epoch seconds, not %q", shown)
-	case math.Abs(seconds) >= millis:
-		return time.Time{}, fault.New(fault.Invalid, "timestamp must be epoch seconds, and %s looks like milliseconds: divide it by 1000", text)
+	}
+	return time.Time{}, mustBe("timestamp", "RFC 3339 text or epoch seconds", raw)
+}
+
+// isDecimal reports whether s is a number as JSON has it, without exponent.
+func isDecimal(s string) bool {
+	whole, fraction, point := strings.Cut(strings.TrimPrefix(s, "-"), ".")
+	return isDigits(whole) && (len(whole) == 1 || whole[0] != '0') && (!point || isDigits(fraction))
+}
+
+// parseEpoch reads epoch seconds, whose text has the syntax of a JSON number.
+func parseEpoch(text string) (time.Time, error) {
+	seconds, err := strconv.ParseFloat(text, 64)
+	shown, _ := Trim(text, 30)
+	switch size := math.Abs(seconds); {
+	case err != nil || size >= 1000*millis:
+		return time.Time{}, fault.New(fault.Invalid, "timestamp must be epoch seconds such as 1769860800, not %s", shown)
+	case size >= millis:
+		return time.Time{}, fault.New(fault.Invalid, "timestamp must be epoch seconds, and %s looks like milliseconds: divide it by 1000", shown)
 	}
 	// A float of today's seconds is exact to a quarter of a microsecond.
 	at := time.UnixMicro(int64(math.Round(seconds * 1e6))).UTC()
 	if !storable(at) {
-		return time.Time{}, fault.New(fault.Invalid, "timestamp %s is not within the years 1 to 9999", text)
+		return time.Time{}, fault.New(fault.Invalid, "timestamp %s is not within the years 1 to 9999", shown)
 	}
 	return at, nil
 }
@@ -121,6 +129,16 @@ func parseZone(s string) (time.Duration, bool) {
 		offset = -offset
 	}
 	return offset, true
+}
+
+// isDigits reports whether s is one digit or more, and nothing else.
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i]-'0' > 9 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // number returns the value of a text of digits, or -1.

@@ -30,7 +30,7 @@ func BenchmarkClean(b *testing.B) {
 			b.ReportAllocs()
 			var dst []byte
 			for b.Loop() {
-				dst, _, _, _ = rawjson.Clean(dst[:0], text, 100)
+				dst, _, _, _ = rawjson.Clean(dst[:0], text, 100, unlimited)
 			}
 		})
 	}

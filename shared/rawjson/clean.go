@@ -10,6 +10,7 @@ type cleaner struct {
 	mark     int
 	replaced int
 	maxDepth int
+	maxLen   int  // of dst
 	check    bool // refuse instead of dropping and replacing
 	err      *SyntaxError
 }
@@ -32,6 +33,9 @@ func (c *cleaner) expected(i int, msg string) int {
 func (c *cleaner) splice(from, to int, text string) int {
 	if c.check {
 		return c.fail(from, "text is not clean")
+	}
+	if len(c.dst)+from-c.mark+len(text) > c.maxLen {
+		return c.fail(from, TooLong)
 	}
 	c.dst = append(append(c.dst, c.src[c.mark:from]...), text...)
 	c.mark = to

@@ -23,7 +23,7 @@ func FuzzClean(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		out, n, replaced, err := rawjson.Clean(nil, in, 1000)
+		out, n, replaced, err := rawjson.Clean(nil, in, 1000, unlimited)
 		whole := err == nil && len(bytes.Trim(in[n:], " \t\r\n")) == 0
 		if valid := json.Valid(in); valid != whole {
 			t.Fatalf("Clean accepts %v (%v), encoding/json %v: %q", whole, err, valid, in)
@@ -40,7 +40,16 @@ func FuzzClean(f *testing.F) {
 		if replaced == 0 && !bytes.Contains(in, []byte(`\`)) && string(out) != compact(t, in[:n]) {
 			t.Fatalf("Clean(%q) = %q, want the compact form", in, out)
 		}
-		if again, _, more, err := rawjson.Clean(nil, out, 1000); err != nil || more != 0 || !bytes.Equal(again, out) {
+		if len(out) > 3*len(in) {
+			t.Fatalf("%d bytes became %d", len(in), len(out))
+		}
+		if exact, _, _, err := rawjson.Clean([]byte("x"), in, 1000, len(out)); err != nil || string(exact[1:]) != string(out) {
+			t.Fatalf("Clean(%q) within %d bytes = %q, %v", in, len(out), exact, err)
+		}
+		if _, _, _, err := rawjson.Clean([]byte("x"), in, 1000, len(out)-1); err == nil {
+			t.Fatalf("Clean(%q) within %d bytes: no error", in, len(out)-1)
+		}
+		if again, _, more, err := rawjson.Clean(nil, out, 1000, unlimited); err != nil || more != 0 || !bytes.Equal(again, out) {
 			t.Fatalf("not idempotent: %q then %q", out, again)
 		}
 		if err := rawjson.Check(out, 1000); err != nil {
@@ -123,7 +132,7 @@ func FuzzWalk(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		walk(in) // walkers trust their input, but must not panic whatever it is
-		out, _, _, err := rawjson.Clean(nil, in, 1000)
+		out, _, _, err := rawjson.Clean(nil, in, 1000, unlimited)
 		if err != nil {
 			return
 		}
@@ -149,6 +158,9 @@ func walk(raw []byte) any {
 		}
 		return list
 	case rawjson.String:
+		if size := rawjson.StringSize(rawjson.Unquote(raw)); size > len(raw) && rawjson.Check(raw, 1) == nil {
+			panic("a string grew: " + string(raw))
+		}
 		return rawjson.Unquote(raw)
 	case rawjson.Bool:
 		return raw[0] == 't'
@@ -165,6 +177,12 @@ func FuzzAppendString(f *testing.F) {
 		quoted := rawjson.AppendString(nil, s)
 		if err := rawjson.Check(quoted, 1); err != nil {
 			t.Fatalf("%q is not clean: %v", quoted, err)
+		}
+		if got := rawjson.StringSize(s); got != len(quoted) {
+			t.Fatalf("StringSize(%q) = %d, want %d", s, got, len(quoted))
+		}
+		if again := rawjson.AppendString(nil, rawjson.Unquote(quoted)); len(again) > len(quoted) {
+			t.Fatalf("%q became %q", quoted, again)
 		}
 		var want string
 		if err := json.Unmarshal(quoted, &want); err != nil {

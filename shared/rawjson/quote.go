@@ -73,7 +73,7 @@ func unescaped(b byte) byte {
 }
 
 // AppendString appends s to dst as a clean JSON string with its quotes. NUL and each byte of invalid UTF-8
-// become U+FFFD.
+// become U+FFFD. It never writes more for the text of a clean string than that string has.
 func AppendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	mark := 0
@@ -96,6 +96,28 @@ func AppendString[T string | []byte](dst []byte, s T) []byte {
 	return append(append(dst, s[mark:]...), '"')
 }
 
+// StringSize returns the number of bytes that AppendString appends for s.
+func StringSize[T string | []byte](s T) int {
+	var escaped [6]byte
+	size := len(`""`) + len(s)
+	for i := 0; i < len(s); {
+		b := s[i]
+		if b >= ' ' && b < utf8.RuneSelf && b != '"' && b != '\\' {
+			i++
+			continue
+		}
+		if b >= utf8.RuneSelf {
+			if n := runeLen(s[i:]); n > 0 {
+				i += n
+				continue
+			}
+		}
+		size += len(appendEscaped(escaped[:0], b)) - 1
+		i++
+	}
+	return size
+}
+
 // runeLen returns the length of the character at the start of s, or 0 if it is not valid UTF-8.
 func runeLen[T string | []byte](s T) int {
 	r, size := utf8.DecodeRuneInString(string(s[:min(len(s), utf8.UTFMax)]))
@@ -110,12 +132,8 @@ func appendEscaped(dst []byte, b byte) []byte {
 	switch {
 	case b == '"' || b == '\\':
 		return append(dst, '\\', b)
-	case b == '\n':
-		return append(dst, `\n`...)
-	case b == '\r':
-		return append(dst, `\r`...)
-	case b == '\t':
-		return append(dst, `\t`...)
+	case b >= '\b' && b <= '\r' && b != '\v':
+		return append(dst, '\\', "btn_fr"[b-'\b'])
 	case b == 0 || b >= utf8.RuneSelf:
 		return append(dst, "\ufffd"...)
 	}

@@ -10,6 +10,9 @@ import "fmt"
 // TooDeep is the Msg of a SyntaxError about a text that is nested deeper than allowed.
 const TooDeep = "nested too deeply"
 
+// TooLong is the Msg of a SyntaxError about a text whose clean form is longer than allowed.
+const TooLong = "too long"
+
 // SyntaxError says where text stops being JSON, in words for the person who sent it.
 type SyntaxError struct {
 	Offset int    // bytes before the place where the problem was noticed
@@ -32,13 +35,17 @@ func (e *SyntaxError) Error() string {
 // for byte by byte in clean text.
 //
 // Reading is strict (RFC 8259). Keys that occur twice are kept twice. More than maxDepth nested arrays and
-// objects are an error. An error is always a *SyntaxError; dst then comes back with its old length and n is
-// the offset of the error. src and dst must not overlap.
-func Clean(dst, src []byte, maxDepth int) (out []byte, n, replaced int, err error) {
-	c := cleaner{src: src, dst: dst, maxDepth: maxDepth}
+// objects are an error, and so are more than maxBytes of clean text, which can be up to three times as long as
+// src. An error is always a *SyntaxError; dst then comes back with its old length and n is the offset of the
+// error. src and dst must not overlap.
+func Clean(dst, src []byte, maxDepth, maxBytes int) (out []byte, n, replaced int, err error) {
+	c := cleaner{src: src, dst: dst, maxDepth: maxDepth, maxLen: len(dst) + maxBytes}
 	start := skipSpace(src, 0)
 	c.mark = start
 	end := c.value(start, 0)
+	if end >= 0 && len(c.dst)+end-c.mark > c.maxLen {
+		end = c.fail(c.mark, TooLong)
+	}
 	if end < 0 {
 		return dst, c.err.Offset, 0, c.err
 	}

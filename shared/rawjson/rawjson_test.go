@@ -10,6 +10,9 @@ import (
 	"github.com/mesherhq/mesher/shared/rawjson"
 )
 
+// unlimited is how many bytes of clean text most tests allow.
+const unlimited = 1 << 30
+
 func TestClean(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("7", 401)
@@ -35,7 +38,7 @@ func TestClean(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, n, replaced, err := rawjson.Clean([]byte("x"), []byte(tt.in), 10)
+			got, n, replaced, err := rawjson.Clean([]byte("x"), []byte(tt.in), 10, unlimited)
 			if err != nil || string(got) != "x"+tt.want || replaced != tt.replaced {
 				t.Errorf("Clean(%q) = %q, replaced %d, %v; want %q, replaced %d", tt.in, got, replaced, err, "x"+tt.want, tt.replaced)
 			}
@@ -44,6 +47,31 @@ func TestClean(t *testing.T) {
 			}
 			if err := rawjson.Check(got[1:], 10); err != nil {
 				t.Errorf("Check(%q) = %v, want nil", got[1:], err)
+			}
+		})
+	}
+}
+
+func TestCleanRefusesWhatBecomesTooLong(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		most     int
+		ok       bool
+	}{
+		{"copied text at the limit", `[1,2]`, 5, true},
+		{"copied text above it", `[1,2]`, 4, false},
+		{"replaced text at the limit", "\"\xff\xff\"", 8, true},
+		{"replaced text above it", "\"\xff\xff\"", 7, false},
+		{"text that shrinks to the limit", `[ 1 , 2 ]`, 5, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, _, _, err := rawjson.Clean([]byte("before"), []byte(tt.in), 3, tt.most)
+			var syntax *rawjson.SyntaxError
+			if (err == nil) != tt.ok || !tt.ok && (!errors.As(err, &syntax) || syntax.Msg != rawjson.TooLong || string(got) != "before") {
+				t.Errorf("Clean(%q) = %q, %v", tt.in, got, err)
 			}
 		})
 	}
@@ -79,7 +107,7 @@ func TestCleanSaysWhatIsWrong(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {
 			t.Parallel()
-			_, _, _, err := rawjson.Clean(nil, []byte(tt.in), 3)
+			_, _, _, err := rawjson.Clean(nil, []byte(tt.in), 3, unlimited)
 			var syntax *rawjson.SyntaxError
 			if !errors.As(err, &syntax) || syntax.Error() != tt.want {
 				t.Errorf("Clean(%q) error = %v, want %s", tt.in, err, tt.want)
@@ -99,8 +127,8 @@ func TestCheckRefusesWhatCleanWouldChange(t *testing.T) {
 
 func TestAppendString(t *testing.T) {
 	t.Parallel()
-	in := "a\"b\\c\n\t\r\x00\x1f\x7f é \xff\xe2\x82 \U0001f600 \u2028"
-	want := `"a\"b\\c\n\t\r` + "\ufffd" + `\u001f` + "\x7f é \ufffd\ufffd\ufffd \U0001f600 \u2028" + `"`
+	in := "\b\f\v a\"b\\c\n\t\r\x00\x1f\x7f é \xff\xe2\x82 \U0001f600 \u2028"
+	want := `"\b\f\u000b a\"b\\c\n\t\r` + "\ufffd" + `\u001f` + "\x7f é \ufffd\ufffd\ufffd \U0001f600 \u2028" + `"`
 	for _, got := range [][]byte{rawjson.AppendString(nil, in), rawjson.AppendString(nil, []byte(in))} {
 		if string(got) != want {
 			t.Errorf("AppendString = %q, want %q", got, want)
@@ -167,7 +195,7 @@ func TestNothingAllocates(t *testing.T) {
 	dst := make([]byte, 0, 100)
 	count := 0
 	allocs := testing.AllocsPerRun(100, func() {
-		out, _, _, _ := rawjson.Clean(dst, text, 10)
+		out, _, _, _ := rawjson.Clean(dst, text, 10, unlimited)
 		for _, value := range rawjson.Object(out) {
 			for range rawjson.Array(value) {
 				count++
