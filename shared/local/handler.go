@@ -1,7 +1,6 @@
 package local
 
 import (
-	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -99,7 +98,8 @@ func (p *Platform) lookup(f Function, admin string) (env.Lookup, error) {
 		"DATABASE_URL":         func() string { return database },
 		"GOOGLE_CLOUD_PROJECT": func() string { return project },
 		// The address is known only once the queue runs; functions are built later than that.
-		"PUBSUB_EMULATOR_HOST": func() string { return p.opts.PubSub },
+		"PUBSUB_EMULATOR_HOST":  func() string { return p.opts.PubSub },
+		"PUBSUB_EMULATOR_TOKEN": func() string { return p.queueToken },
 	}
 	return func(name string) (string, bool) {
 		if value, ok := own[name]; ok {
@@ -132,14 +132,4 @@ func as(admin, role, home string) (string, error) {
 	}
 	u.User = url.UserPassword(role, secret)
 	return u.String(), nil
-}
-
-// Health reports why the platform is not ready, or nil.
-func (p *Platform) Health(ctx context.Context) error {
-	for _, l := range p.functions {
-		if err := l.Health(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }

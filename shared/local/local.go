@@ -15,9 +15,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
@@ -41,7 +40,7 @@ type Options struct {
 // Function is an entry point and where it is served.
 type Function struct {
 	Name  string
-	Path  string // such as "POST /v1/events"; "" for a function that the queue calls
+	Path  string // method and path, such as "POST /v1/events"; unused for a function that the queue calls
 	Push  bool   // called by the queue
 	Store bool   // works with the role that may write events
 	Build boot.Build
@@ -49,18 +48,30 @@ type Function struct {
 
 // Platform is a running platform.
 type Platform struct {
-	opts      Options
-	database  *database
-	queue     *pubsub.Server
-	server    *http.Server
-	functions []*boot.Lazy
-	serving   chan error
-	pushToken string
-	Info      Info
+	opts       Options
+	lock       *os.File
+	database   *database
+	queue      *pubsub.Server
+	server     *http.Server
+	functions  []*boot.Lazy
+	serving    chan error
+	pushToken  string // what the queue shows to push
+	queueToken string // what the queue asks its clients for
+	Info       Info
 }
 
 // project is the name of the Google Cloud project that there is none of.
 const project = "mesher-dev"
+
+// declareMost is how long a Pub/Sub may take to declare the topics.
+const declareMost = 10 * time.Second
+
+// How long the headers of a request may take and how many bytes they may have: every connection, also one that sends
+// nothing more, can hold that much memory for that long.
+const (
+	headerTime = 10 * time.Second
+	headerMost = 32 << 10
+)
 
 // pushWindow is how many messages are pushed at the same time. The real service's window grows to thousands
 // while pushes are answered within a second; the more messages of a project wait in Store, the larger its
@@ -87,11 +98,14 @@ func (p *Platform) start(ctx context.Context) error {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return fmt.Errorf("create the folder of the platform's state: %w", err)
 	}
+	if p.lock, err = lockHome(home); err != nil {
+		return err
+	}
 	// The port first: if it is taken, nothing needs to be started.
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", p.opts.Port))
 	if err != nil {
-		return fmt.Errorf("listen for HTTP (PORT=0 picks a free port): %w", err)
+		return fmt.Errorf("listen for HTTP (set PORT to another port, 0 picks a free one): %w", err)
 	}
 	if err := p.startParts(ctx, "http://"+listener.Addr().String()); err != nil {
 		return errors.Join(err, listener.Close())
@@ -112,9 +126,9 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, admin)
+	pool, err := p.openAdmin(ctx, admin)
 	if err != nil {
-		return fmt.Errorf("connect to the database: %w", err)
+		return err
 	}
 	defer pool.Close()
 	if err := p.prepare(ctx, pool); err != nil {
@@ -123,11 +137,16 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 	if p.Info, err = seed(ctx, pool, p.opts.Home, url, admin); err != nil {
 		return err
 	}
-	if p.opts.PubSub == "" {
+	if p.opts.PubSub != "" {
+		p.opts.Progress("using the Pub/Sub of PUBSUB_EMULATOR_HOST")
+		token, _ := p.opts.Lookup("PUBSUB_EMULATOR_TOKEN")
+		p.queueToken = strings.TrimSpace(token)
+	} else {
 		p.opts.Progress("starting Pub/Sub")
+		p.queueToken = rand.Text()
 		p.queue, err = pubsub.Open(ctx, pubsub.Options{
 			Path: filepath.Join(p.opts.Home, "pubsub", "messages.db"), Logger: p.opts.Log.With("part", "pubsub"),
-			MaxOutstanding: pushWindow,
+			MaxOutstanding: pushWindow, Token: p.queueToken,
 		})
 		if err != nil {
 			return fmt.Errorf("start Pub/Sub: %w", err)
@@ -137,7 +156,7 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(p.opts.Log.Handler(), slog.LevelWarn)}
+	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: headerTime, MaxHeaderBytes: headerMost, ErrorLog: slog.NewLogLogger(p.opts.Log.Handler(), slog.LevelWarn)}
 	return nil
 }
 
@@ -147,17 +166,23 @@ func (p *Platform) adminURL(ctx context.Context) (string, error) {
 		p.opts.Progress("using the database of DATABASE_URL")
 		return p.opts.DatabaseURL, nil
 	}
-	p.opts.Progress("starting Postgres")
+	if err := p.forgetOld(ctx); err != nil {
+		return "", err
+	}
+	p.opts.Progress("starting Postgres (version 15 or later; if none is installed, it is downloaded now)")
 	var err error
 	p.database, err = startDatabase(ctx, cluster.Options{
 		Dir: filepath.Join(p.opts.Home, "postgres"), FetchDir: cluster.CacheDir(),
 		Fsync: true, Log: p.opts.DatabaseLog,
 		Settings: map[string]string{"shared_buffers": "256MB", "max_wal_size": "2GB"},
 	}, p.opts.Log.With("part", "postgres"))
+	if errors.Is(err, cluster.ErrNoBinaries) {
+		return "", fmt.Errorf("%w\ninstall Postgres 15 or later, or set DATABASE_URL to one that runs", err)
+	}
 	if err != nil {
 		return "", err
 	}
-	return p.database.url, nil
+	return p.database.url, p.rememberDir(p.database.dir)
 }
 
 // connectQueue declares the topics and has their messages pushed to the functions.
@@ -168,12 +193,15 @@ func (p *Platform) connectQueue(ctx context.Context) error {
 			store = p.Info.URL + pushPath(f.Name) + "?token=" + p.pushToken
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, declareMost)
+	defer cancel()
 	err := pubsub.Declare(ctx, p.opts.PubSub, project, pubsub.Topology{
 		Topic: "events", Subscription: "store", Endpoint: store,
-		MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second,
+		MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second, LateRetry: time.Minute,
+		Token: p.queueToken,
 	})
 	if err != nil {
-		return fmt.Errorf("declare the topics at %s: %w", p.opts.PubSub, err)
+		return fmt.Errorf("the Pub/Sub at %s does not answer as one; PUBSUB_EMULATOR_HOST must be its host:port: %w", p.opts.PubSub, err)
 	}
 	return p.Info.write(p.opts.Home)
 }
@@ -207,5 +235,8 @@ func (p *Platform) Stop(ctx context.Context) {
 	}
 	if p.database != nil {
 		warn("Postgres", p.database.stop(ctx))
+	}
+	if p.lock != nil {
+		warn("the lock of the home", p.lock.Close())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/migrations"
+	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -25,6 +26,26 @@ const (
 // partitionsAhead is how many days of partitions are made at start. A platform that runs for longer makes the
 // next ones as events arrive.
 const partitionsAhead = 14
+
+// openAdmin connects as the role that owns everything, by the rules that functions keep: no named statements,
+// and no unprotected connection to another machine.
+func (p *Platform) openAdmin(ctx context.Context, url string) (*postgres.Pool, error) {
+	var cfg postgres.Config
+	err := env.Read(func(name string) (string, bool) {
+		if name == "DATABASE_URL" {
+			return url, true
+		}
+		return p.opts.Lookup(name)
+	}, &cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read the database's settings: %w", err)
+	}
+	pool, err := postgres.Open(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return pool, nil
+}
 
 // prepare brings the schema up to date, lets the functions' roles in and makes the partitions of the days
 // around now.
@@ -42,9 +63,8 @@ func (p *Platform) prepare(ctx context.Context, pool *pgxpool.Pool) error {
 			if err != nil {
 				return err
 			}
-			// ALTER ROLE takes no parameters; the password is of our own making, letters and digits.
-			if _, err := pool.Exec(ctx, "alter role "+role+" login password '"+secret+"'"); err != nil {
-				return fmt.Errorf("let %s log in: %w", role, err)
+			if err := postgres.LetLogin(ctx, pool, role, secret); err != nil {
+				return fmt.Errorf("prepare the database: %w", err)
 			}
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
@@ -65,8 +64,7 @@ func dialing(c Config) ([]option.ClientOption, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5 * time.Minute, Timeout: unansweredLimit}),
 	}
 	if c.EmulatorHost != "" {
-		conn, err := grpc.NewClient(c.EmulatorHost,
-			append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+		conn, err := grpc.NewClient(c.EmulatorHost, append(dial, DialLocal(c.EmulatorToken)...)...)
 		if err != nil {
 			return nil, fault.Wrap(err, fault.NotConfigured, "PUBSUB_EMULATOR_HOST is not a host and port")
 		}

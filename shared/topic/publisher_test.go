@@ -216,6 +216,30 @@ func TestPublish_Local(t *testing.T) {
 	}
 }
 
+func TestPublish_Token(t *testing.T) {
+	t.Parallel()
+	s, err := pubsub.Open(t.Context(), pubsub.Options{Path: filepath.Join(t.TempDir(), "queue.db"), Token: "right"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	if err := pubsub.Declare(t.Context(), s.Addr(), "p", pubsub.Topology{Token: "right"}); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]codes.Code{"": codes.Unauthenticated, "wrong": codes.Unauthenticated, "right": codes.OK} {
+		p, err := topic.Open(t.Context(), topic.Config{Project: "p", Topic: "events", EmulatorHost: s.Addr(), EmulatorToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		if _, err := p.Publish(t.Context(), topic.Message{Data: []byte("x")}); status.Code(err) != want {
+			t.Errorf("token %q: %v, want %s", token, err, want)
+		} else if err != nil && !fault.Is(err, fault.Internal) {
+			t.Errorf("token %q: %v, want a fault that is not tried again", token, err)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	var c topic.Config

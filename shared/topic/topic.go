@@ -37,5 +37,7 @@ type Config struct {
 	// Endpoint matters because order is only kept among publishers of one region.
 	Endpoint string `env:"PUBSUB_ENDPOINT" envDefault:"" doc:"regional Pub/Sub endpoint, host:port; keeps all publishers in one region"`
 	// EmulatorHost wins over Endpoint.
-	EmulatorHost string `env:"PUBSUB_EMULATOR_HOST" envDefault:"" doc:"host:port of a local Pub/Sub, spoken to in plain text and without credentials"`
+	EmulatorHost string `env:"PUBSUB_EMULATOR_HOST" envDefault:"" doc:"host:port of a local Pub/Sub, spoken to in plain text and without Google's credentials"`
+	// EmulatorToken is sent to EmulatorHost and nowhere else. It must not be logged.
+	EmulatorToken string `env:"PUBSUB_EMULATOR_TOKEN" envDefault:"" doc:"token of a local Pub/Sub that asks for one"`
 }

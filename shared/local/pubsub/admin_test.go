@@ -15,7 +15,7 @@ func TestAdmin(t *testing.T) {
 	s := open(t, Options{})
 	mustDeclare(t, s, quick("http://127.0.0.1:1/store"))
 	mustDeclare(t, s, quick("http://127.0.0.1:2/store"))
-	c := newClient(t, s.Addr())
+	c := newClient(t, s.Addr(), "")
 	topics, subs := c.TopicAdminClient, c.SubscriptionAdminClient
 
 	sub, err := subs.GetSubscription(t.Context(), &pubsubpb.GetSubscriptionRequest{Subscription: storeName})

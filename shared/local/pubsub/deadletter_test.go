@@ -3,23 +3,26 @@ package pubsub
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	pubsub "cloud.google.com/go/pubsub/v2"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/api/option"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/mesherhq/mesher/shared/topic"
 )
 
-// newClient returns the real client library's client.
-func newClient(t testing.TB, addr string) *pubsub.Client {
+// newClient returns the real client library's client, without a token if that is empty.
+func newClient(t testing.TB, addr, token string) *pubsub.Client {
 	t.Helper()
-	c, err := pubsub.NewClient(t.Context(), project, option.WithEndpoint(addr), option.WithoutAuthentication(),
-		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
+	opts := []option.ClientOption{option.WithEndpoint(addr), option.WithoutAuthentication()}
+	for _, d := range topic.DialLocal(token) {
+		opts = append(opts, option.WithGRPCDialOption(d))
+	}
+	c, err := pubsub.NewClient(t.Context(), project, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,7 @@ func TestDeadLetter(t *testing.T) {
 	mustDeclare(t, s, top)
 
 	// The client's own publisher, with its batches and ordering keys.
-	c := newClient(t, s.Addr())
+	c := newClient(t, s.Addr(), "")
 	events := c.Publisher("events")
 	events.EnableMessageOrdering = true
 	for _, m := range []*pubsub.Message{
@@ -114,7 +117,7 @@ func TestDeadLetter_WithoutTopicKeepsTheMessage(t *testing.T) {
 	top := quick(e.URL)
 	top.MaxAttempts = 5
 	mustDeclare(t, s, top)
-	c := newClient(t, s.Addr())
+	c := newClient(t, s.Addr(), "")
 	err := c.TopicAdminClient.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{
 		Topic: "projects/" + project + "/topics/events-dead-letter",
 	})
@@ -127,4 +130,29 @@ func TestDeadLetter_WithoutTopicKeepsTheMessage(t *testing.T) {
 	}
 	answer <- http.StatusNoContent
 	eventually(t, "the message is delivered in the end", func() bool { return len(e.order("k")) == 1 })
+}
+
+func TestDeadLetter_IsTriedLate(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	down.Store(true)
+	e := newEndpoint(t, func(context.Context, topic.Message) int {
+		if down.Load() {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusNoContent
+	})
+	s := open(t, Options{})
+	top := quick(e.URL)
+	top.MaxAttempts, top.LateRetry = 5, 20*time.Millisecond
+	mustDeclare(t, s, quick(e.URL)) // as an earlier version did
+	mustDeclare(t, s, top)
+	p := newPublisher(t, s.Addr())
+	publish(t, p, "k", "outlives the attempts")
+	eventually(t, "the message is dead-lettered", func() bool { return s.Backlog("store") == 0 && s.Backlog(holdName) == 1 })
+	down.Store(false)
+	eventually(t, "the message is delivered after all", func() bool { return s.Backlog(holdName) == 0 })
+	if diff := cmp.Diff([]string{"outlives the attempts"}, e.order("k")); diff != "" {
+		t.Errorf("acknowledged (-want +got)\n%s", diff)
+	}
 }

@@ -12,10 +12,11 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/mesherhq/mesher/shared/topic"
 )
 
 // Topology is one way that messages go: a topic, the ordered push subscription that delivers it, and the
@@ -37,8 +38,13 @@ type Topology struct {
 	// MinBackoff and MaxBackoff bound the pause before a failed message is pushed again, which doubles each time.
 	// At most 600 s; by default 1 s and 60 s.
 	MinBackoff, MaxBackoff time.Duration
+	// LateRetry is the pause after which a dead-lettered message is pushed to Endpoint again, for as long as it
+	// takes: an outage may outlast MaxAttempts. At most 600 s; 0 leaves the hold subscription to be pulled.
+	LateRetry time.Duration
 	// MaxAttempts is how many deliveries may fail before a message is dead-lettered: 5 to 100, by default 100.
 	MaxAttempts int
+	// Token is what the server asks for; empty for one that asks for none.
+	Token string
 }
 
 func (t Topology) withDefaults() Topology {
@@ -70,6 +76,12 @@ func (t Topology) subscriptions(project string) (push, hold *pubsubpb.Subscripti
 	hold = &pubsubpb.Subscription{
 		Name: subs + t.HoldSubscription, Topic: topics + t.DeadLetterTopic, AckDeadlineSeconds: 60,
 	}
+	if t.LateRetry > 0 {
+		hold.PushConfig = &pubsubpb.PushConfig{PushEndpoint: t.Endpoint}
+		hold.RetryPolicy = &pubsubpb.RetryPolicy{
+			MinimumBackoff: durationpb.New(t.LateRetry), MaximumBackoff: durationpb.New(t.LateRetry),
+		}
+	}
 	return push, hold
 }
 
@@ -78,7 +90,7 @@ func (t Topology) subscriptions(project string) (push, hold *pubsubpb.Subscripti
 // and keeps its messages. Declaring the same twice is harmless.
 func Declare(ctx context.Context, addr, project string, t Topology) error {
 	t = t.withDefaults()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(addr, topic.DialLocal(t.Token)...)
 	if err != nil {
 		return fmt.Errorf("connect to Pub/Sub at %s: %w", addr, err)
 	}
@@ -100,7 +112,7 @@ func Declare(ctx context.Context, addr, project string, t Topology) error {
 		}
 	}
 	push, hold := t.subscriptions(project)
-	if err := declare(ctx, subs, hold); err != nil {
+	if err := declare(ctx, subs, hold, "push_config", "retry_policy"); err != nil {
 		return err
 	}
 	return declare(ctx, subs, push,
@@ -123,8 +135,6 @@ func declare(ctx context.Context, subs *pubsub.SubscriptionAdminClient, conf *pu
 	case is.GetTopic() != conf.GetTopic() || is.GetEnableMessageOrdering() != conf.GetEnableMessageOrdering():
 		// Neither can be changed, and replacing the subscription would drop its messages.
 		return errors.New("the Pub/Sub subscription " + conf.GetName() + " exists with another topic or without order")
-	case len(fields) == 0:
-		return nil
 	}
 	_, err = subs.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
 		Subscription: conf, UpdateMask: &fieldmaskpb.FieldMask{Paths: fields},

@@ -2,8 +2,8 @@
 // durable topics, ordered push subscriptions, retries with backoff and dead-lettering.
 //
 // It speaks the parts of google.pubsub.v1 that Mesher uses and answers Unimplemented to the rest: no filters, no
-// seek, no snapshots, no streaming pull, no schemas, no authentication. What it does, it does as the service
-// does: at least once, one outstanding message per ordering key, an acknowledgement deadline on each push.
+// seek, no snapshots, no streaming pull, no schemas, and one token instead of identities. What it does, it does as
+// the service does: at least once, one outstanding message per ordering key, an acknowledgement deadline on each push.
 //
 // A publish is answered once it is in the file. The file is not synced, so an accepted message survives the death
 // of the process in any manner (kill -9 included), but not a power failure or a crash of the operating system.
@@ -30,6 +30,9 @@ import (
 // maxRequest is the most bytes one request may have, as at the service.
 const maxRequest = 10 << 20
 
+// maxHeaders is the most bytes the headers of one request may have; they are read before its token is known.
+const maxHeaders = 32 << 10
+
 // Options say how a Server runs. Only Path is required.
 type Options struct {
 	// Path of the file that holds topics, subscriptions and undelivered messages. It and its folder are created
@@ -37,6 +40,9 @@ type Options struct {
 	Path string
 	// Listen is the address of the server, by default 127.0.0.1:0, a free port on loopback.
 	Listen string
+	// Token is what every request must carry as its bearer token. Empty: everyone who reaches the address, which
+	// is every user of the machine, may publish, read and redirect messages.
+	Token string
 	// MaxOutstanding bounds the pushes in flight per subscription, by default 64.
 	MaxOutstanding int
 	// Logger gets failed pushes and dead-lettered messages, by default nothing.
@@ -104,11 +110,15 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", o.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for Pub/Sub clients: %w", err), d.close())
 	}
-	s.grpc = grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxRequest),
+	serving := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxHeaders),
 		// A whole batch of events fits in the window, so that publishing one takes a single round trip.
-		grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(16<<20),
-	)
+		grpc.InitialWindowSize(4 << 20), grpc.InitialConnWindowSize(16 << 20),
+	}
+	if o.Token != "" {
+		serving = append(serving, guard(o.Token))
+	}
+	s.grpc = grpc.NewServer(serving...)
 	pubsubpb.RegisterPublisherServer(s.grpc, &publisher{Server: s})
 	pubsubpb.RegisterSubscriberServer(s.grpc, &subscriber{Server: s})
 	s.work.Go(func() {

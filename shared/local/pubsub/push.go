@@ -3,11 +3,13 @@ package pubsub
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -96,6 +98,10 @@ func (s *subscription) post(conf *pubsubpb.Subscription, body []byte) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.srv.client.Do(req)
+	var at *url.Error
+	if errors.As(err, &at) {
+		return at.Err // not the URL: it may hold a token, and the error is logged
+	}
 	if err != nil {
 		return err
 	}
