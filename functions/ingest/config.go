@@ -13,15 +13,16 @@ type Config struct {
 	Topic    topic.Config
 
 	Concurrency int   `env:"INGEST_CONCURRENCY" envDefault:"1000" doc:"requests that one instance takes at a time; a quarter of them may wait for one project"`
-	Memory      int64 `env:"INGEST_MEMORY" envDefault:"268435456" doc:"bytes of request bodies and events that an instance holds at a time; half of its memory"`
+	Memory      int64 `env:"INGEST_MEMORY" envDefault:"268435456" doc:"bytes of request bodies and events that an instance holds at a time, half of it for one project; at most a third of its memory"`
 
 	Linger time.Duration `env:"INGEST_LINGER" envDefault:"50ms" doc:"longest time an event waits for others of its project before they are published together"`
 	Pause  time.Duration `env:"INGEST_PAUSE" envDefault:"5ms" doc:"waiting events are published when no other arrives for this long"`
 	Shards int           `env:"INGEST_SHARDS" envDefault:"16" doc:"ordering keys over which a project's messages are spread"`
 
-	MaxBody         int64 `env:"INGEST_MAX_BODY" envDefault:"20000000" doc:"bytes of a request body as sent"`
-	MaxDecompressed int64 `env:"INGEST_MAX_DECOMPRESSED" envDefault:"32000000" doc:"bytes of a request body after decompression"`
-	MaxEvents       int   `env:"INGEST_MAX_EVENTS" envDefault:"1000" doc:"events in one request"`
+	BodyTimeout     time.Duration `env:"INGEST_BODY_TIMEOUT" envDefault:"30s" doc:"how long a client may take to send a request body"`
+	MaxBody         int64         `env:"INGEST_MAX_BODY" envDefault:"20000000" doc:"bytes of a request body as sent"`
+	MaxDecompressed int64         `env:"INGEST_MAX_DECOMPRESSED" envDefault:"32000000" doc:"bytes of a request body after decompression"`
+	MaxEvents       int           `env:"INGEST_MAX_EVENTS" envDefault:"1000" doc:"events in one request"`
 
 	BufferEvents int `env:"INGEST_BUFFER_EVENTS" envDefault:"10000" doc:"events of one project that may wait to be published; the oldest requests are dropped first"`
 	BufferBytes  int `env:"INGEST_BUFFER_BYTES" envDefault:"32000000" doc:"bytes of events of one project that may wait to be published"`

@@ -157,7 +157,7 @@ func start(t testing.TB, settings map[string]string) *harness {
 	t.Cleanup(func() {
 		h.server.Close()
 		transport.CloseIdleConnections()
-		if held := f.budget.Held(); held != 0 {
+		if held := f.shares.whole.Held(); held != 0 {
 			t.Errorf("%d bytes of the budget are not given back", held)
 		}
 		f.Close(context.Background())

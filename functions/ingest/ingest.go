@@ -8,6 +8,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -41,7 +42,7 @@ type Function struct {
 	topic   *topic.Publisher
 	keys    *keys
 	usage   *usage
-	budget  *web.Budget
+	shares  *shares
 	decoder sync.Pool // of *event.Decoder: they keep their buffers
 	batcher *batch.Batcher[uuid.UUID, line]
 	now     func() time.Time
@@ -74,17 +75,16 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	}
 	f := &Function{
 		cfg: cfg, log: log, pool: pool, topic: pub,
-		keys: newKeys(func(ctx context.Context, h tenant.KeyHash) (tenant.Access, error) {
-			return tenant.FindAccess(ctx, pool, h)
-		}),
+		keys:   newKeys(lookups(pool)),
 		usage:  newUsage(pool, log),
-		budget: web.NewBudget(cfg.Memory),
+		shares: newShares(web.NewBudget(cfg.Memory), cfg.Memory/shareOf),
 		now:    time.Now,
 	}
 	f.batcher = batch.New(batch.Config{
 		Linger: cfg.Linger, Pause: cfg.Pause,
 		MaxCount: messageEvents, MaxBytes: messageRaw,
 		BufferCount: cfg.BufferEvents, BufferBytes: cfg.BufferBytes, BufferCallers: max(cfg.Concurrency/4, 1),
+		Stuck:   time.Second,
 		Attempt: max(cfg.PublishTimeout/3, time.Second), Patience: cfg.PublishTimeout,
 		Retry:   func(err error) bool { return fault.Is(err, fault.Unavailable) },
 		Backoff: 50 * time.Millisecond, BackoffMax: time.Second,
@@ -139,9 +139,13 @@ func (f *Function) native(w http.ResponseWriter, r *http.Request) error {
 	reported := f.usage.start(r.Context(), now)
 	defer reported()
 
-	lease := f.budget.NewLease()
-	defer lease.Release()
-	body, err := web.Body(r, web.BodyLimits{Wire: f.cfg.MaxBody, Decoded: f.cfg.MaxDecompressed}, lease)
+	if f.batcher.Full(access.ProjectID) {
+		f.usage.add(access, tenant.Usage{Dropped: 1}, now) // at least: the body is not read
+		return fault.New(fault.Unavailable, "the project sends faster than its events can be published; none of this request was taken").After(busy)
+	}
+	lease, release := f.shares.lease(access.ProjectID)
+	defer release()
+	body, err := f.body(w, r, lease)
 	if err != nil {
 		return err
 	}
@@ -149,10 +153,24 @@ func (f *Function) native(w http.ResponseWriter, r *http.Request) error {
 	if err := f.read(in, body, lease); err != nil {
 		return err
 	}
+	// What was made of the body is held while it waits to be published, not the body.
+	lease.Give(int64(cap(body)))
 	in.settle(f.batcher.Do(access.ProjectID, in.items))
 	f.usage.add(access, in.usage, now)
 	reported()
 	return in.answer(w)
+}
+
+// body reads a request's body. A client that sends it too slowly is cut off: it would hold memory that others
+// need.
+func (f *Function) body(w http.ResponseWriter, r *http.Request, lease *web.Lease) ([]byte, error) {
+	conn := http.NewResponseController(w)
+	if err := conn.SetReadDeadline(time.Now().Add(f.cfg.BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, fmt.Errorf("bound the time to read a body: %w", err)
+	}
+	// The next request on this connection has its own time. If this fails, so will the connection.
+	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
+	return web.Body(r, web.BodyLimits{Wire: f.cfg.MaxBody, Decoded: f.cfg.MaxDecompressed}, lease)
 }
 
 // read decodes a body with a decoder of the pool.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -315,9 +316,9 @@ func TestIngest_WithoutPubSub(t *testing.T) {
 			switch {
 			case err != nil:
 				t.Error(err)
-			case a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "5" || len(a.Rejected) != 3 || !a.Rejected[2].Retryable:
+			case a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") != "5" || a.Rejected != nil && (len(a.Rejected) != 3 || !a.Rejected[2].Retryable):
 				t.Errorf("answer = %+v", a)
-			case strings.Contains(a.Detail, "dropped"):
+			case strings.Contains(a.Detail, "dropped"), a.Rejected == nil: // refused unread while the first publish ran
 				dropped.Add(1)
 			default:
 				failed.Add(1)
@@ -328,7 +329,7 @@ func TestIngest_WithoutPubSub(t *testing.T) {
 	if dropped.Load()+failed.Load() != 1000 || failed.Load() == 0 {
 		t.Errorf("%d dropped and %d failed", dropped.Load(), failed.Load())
 	}
-	if held, waiting := h.budget.Held(), h.batcher.Waiting(h.project.ID); held != 0 || waiting != 0 {
+	if held, waiting := h.shares.whole.Held(), h.batcher.Waiting(h.project.ID); held != 0 || waiting != 0 {
 		t.Errorf("%d bytes are held and %d callers wait", held, waiting)
 	}
 	if n := len(h.bus.events(t)); n != before {
@@ -526,5 +527,53 @@ func TestIngest_OnTheLaptopsPubSub(t *testing.T) {
 	wg.Wait()
 	if n := s.Backlog("store"); n == 0 || n >= 640 {
 		t.Errorf("%d messages for 640 requests of 64 clients", n)
+	}
+}
+
+// TestIngest_SlowClientsKeepNobodyOut has one project announce bodies that never come.
+func TestIngest_SlowClientsKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	h := start(t, map[string]string{"INGEST_MEMORY": "33554432", "INGEST_BODY_TIMEOUT": "2s"})
+	host := strings.TrimPrefix(h.server.URL, "http://")
+	for range 300 {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nX-Mesher-Key: %s\r\nContent-Length: 1048576\r\n\r\n{", Path, h.key)
+	}
+	eventually(t, "they hold what they may", func() bool { return h.shares.whole.Held() >= 33554432/2-(64<<10) })
+	_, other := h.newProject("other")
+	if a := h.send(http.MethodPost, Path, strings.NewReader(good), "X-Mesher-Key", other); a.Status != http.StatusAccepted {
+		t.Errorf("another project: %d %s", a.Status, a.Detail)
+	}
+	eventually(t, "they are cut off", func() bool { return h.shares.whole.Held() == 0 })
+}
+
+func TestIngest_IdempotencyKeyBelongsToTheEvent(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	ids := func(body string) []uuid.UUID {
+		a := h.send(http.MethodPost, Path, strings.NewReader(body), "X-Mesher-Key", h.key, "Idempotency-Key", "k")
+		if a.Status != http.StatusAccepted {
+			t.Fatalf("%d %s", a.Status, a.Detail)
+		}
+		var out []uuid.UUID
+		for _, e := range a.Accepted {
+			out = append(out, e.EventID)
+		}
+		return out
+	}
+	one, two := `{"message":"one","level":"info","timestamp":1}`, `{"message":"two","level":"info","timestamp":1}`
+	all := ids(one + "\n" + two + "\n" + two)
+	if all[0] == all[1] || all[1] == all[2] {
+		t.Errorf("events of one request share ids: %v", all)
+	}
+	if diff := cmp.Diff(all, ids("["+one+","+two+","+two+"]")); diff != "" {
+		t.Errorf("the same request again (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(all[1:], ids(two+"\n"+two)); diff != "" {
+		t.Errorf("the part that was not taken (-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -28,6 +29,7 @@ type intake struct {
 	decoder     *event.Decoder
 	now         time.Time
 	idempotency string
+	twins       map[[sha256.Size]byte]int // how often an event's text was seen, when idempotency is set
 
 	items    []batch.Item[line]
 	accepted []accepted
@@ -57,7 +59,7 @@ func (in *intake) read(body []byte, most int, lease *web.Lease) error {
 	// Most bodies are one event. Only what is not has to be searched for where each event ends.
 	var e event.Event
 	if err := in.decoder.Decode(body, in.now, &e); err == nil {
-		return in.take(&e, 0, len(body), lease)
+		return in.take(&e, 0, body, lease)
 	}
 	records, err := cutRecords(body, most)
 	if err != nil {
@@ -70,37 +72,35 @@ func (in *intake) read(body []byte, most int, lease *web.Lease) error {
 			in.reject(i, err)
 			continue
 		}
-		if err := in.take(&e, i, len(raw), lease); err != nil {
+		if err := in.take(&e, i, raw, lease); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take makes an item of a decoded event. size is about how long its line will be.
-func (in *intake) take(e *event.Event, index, size int, lease *web.Lease) error {
-	in.complete(e, index)
-	if err := lease.Take(int64(size + lineOverhead)); err != nil {
+// take makes an item of an event that was decoded from raw.
+func (in *intake) take(e *event.Event, index int, raw []byte, lease *web.Lease) error {
+	in.complete(e, index, raw)
+	size := e.LineSize() + len("\n")
+	if err := lease.Take(int64(size)); err != nil {
 		return err
 	}
-	text := append(e.AppendLine(make([]byte, 0, size+lineOverhead)), '\n')
+	text := append(e.AppendLine(make([]byte, 0, size)), '\n')
 	in.items = append(in.items, batch.Item[line]{Value: line{text, in.access.KeyID}, Count: 1, Bytes: len(text)})
 	in.accepted = append(in.accepted, accepted{e.ID, e.EventID})
 	in.indexes = append(in.indexes, index)
 	return nil
 }
 
-// lineOverhead is about what an event's line is longer than what the client sent, in bytes.
-const lineOverhead = 512
-
 // complete gives the event what is fixed at ingest: redelivering its message then stores the same row.
-func (in *intake) complete(e *event.Event, index int) {
+func (in *intake) complete(e *event.Event, index int, raw []byte) {
 	e.ReceivedAt = in.now.Truncate(time.Millisecond)
 	e.ID = newID(e.ReceivedAt, index)
 	if e.EventID == uuid.Nil {
 		e.EventID = e.ID
 		if in.idempotency != "" {
-			e.EventID = idempotentID(in.access.ProjectID, in.idempotency, index)
+			e.EventID = in.idempotentID(raw)
 		}
 	}
 	if e.Environment == "" {
@@ -119,10 +119,16 @@ func newID(at time.Time, index int) uuid.UUID {
 	return id
 }
 
-// idempotentID derives an event's id from the client's Idempotency-Key, so that a request that is sent again
-// stores nothing twice (RFC 9562, version 8).
-func idempotentID(project uuid.UUID, key string, index int) uuid.UUID {
-	sum := sha256.Sum256(fmt.Appendf(nil, "idempotency %s %d %s", project, index, key))
+// idempotentID derives an event's id from the client's Idempotency-Key and the event's own text, so that an
+// event that is sent again is stored once, be it with all of its request or with the part that was not taken.
+// Equal events of one request are told apart by their number (RFC 9562, version 8).
+func (in *intake) idempotentID(raw []byte) uuid.UUID {
+	text := sha256.Sum256(bytes.TrimSpace(raw))
+	if in.twins == nil {
+		in.twins = make(map[[sha256.Size]byte]int)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "idempotency %s %x %d %s", in.access.ProjectID, text, in.twins[text], in.idempotency))
+	in.twins[text]++
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80

@@ -11,8 +11,9 @@
 // caller therefore waits for nothing, and callers that send again after each answer end up in one flush
 // together.
 //
-// Everything is bounded: when a key's buffer is full, its oldest callers are dropped from it, whole and only
-// while no part of theirs has been flushed, because recent data matters more.
+// Everything is bounded. When the buffer of a key whose flushes hang or fail is full, its oldest callers are
+// dropped from it, whole and only while no part of theirs has been flushed, because recent data matters more. While
+// flushes succeed, newcomers are refused instead.
 package batch
 
 import (
@@ -51,6 +52,10 @@ type Config struct {
 	BufferCount   int // weight of all waiting items; one caller may exceed it when nobody else waits
 	BufferBytes   int
 	BufferCallers int // callers that may wait at the same time, besides those in the flush in flight
+
+	// Stuck is how long a flush may take before its key counts as stuck, as it does after a failed one. A full
+	// buffer drops its oldest callers then, and refuses newcomers otherwise; 0 means that it always drops.
+	Stuck time.Duration
 
 	// Slots bounds the flushes in flight over all keys; 0 means no bound. Items are taken from the buffer
 	// only when a slot is free, so that a flush is as large as it can be. A flush that runs for longer than
@@ -120,6 +125,15 @@ func (b *Batcher[K, T]) Do(key K, items []Item[T]) []error {
 	b.mu.Unlock()
 	<-c.done
 	return c.errs
+}
+
+// Full reports whether a caller that came now would be refused because key's buffer is full while its flushes
+// succeed. Asking first saves the work of preparing what would not be taken.
+func (b *Batcher[K, T]) Full(key K) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q := b.keys[key]
+	return q != nil && q.full() && q.moving()
 }
 
 // Waiting returns how many callers wait for a flush of key, for tests and reports.

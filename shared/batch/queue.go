@@ -51,6 +51,7 @@ type queue[K comparable, T any] struct {
 	lastServed  int // callers that the last flush served
 	lastArrival time.Time
 	failures    int
+	started     time.Time // of the flush in flight
 	wake        chan struct{}
 }
 
@@ -60,8 +61,21 @@ type taken[T any] struct {
 	i int
 }
 
-// admit appends c to the buffer, dropping the oldest callers that have nothing in flight when it is full. It
-// drops nobody when that would not make room enough.
+// moving reports whether flushes succeed, so that what waits in the buffer will be gone in a moment.
+func (q *queue[K, T]) moving() bool {
+	return q.failures == 0 && time.Since(q.started) < q.b.cfg.Stuck
+}
+
+// full reports whether the buffer takes nobody else.
+func (q *queue[K, T]) full() bool {
+	cfg := &q.b.cfg
+	return q.count >= cfg.BufferCount || q.bytes >= cfg.BufferBytes || len(q.callers) >= cfg.BufferCallers
+}
+
+// admit appends c to the buffer. When the buffer is full, the oldest callers that have nothing in flight are
+// dropped: recent data matters more. It drops nobody when that would not make room enough, nor while the buffer
+// is moving: then the oldest are about to be flushed, and dropping them for newcomers would flush nothing but
+// what was lucky.
 func (q *queue[K, T]) admit(c *caller[T]) bool {
 	cfg := &q.b.cfg
 	callers, count, bytes, drop := len(q.callers), q.count, q.bytes, 0
@@ -74,7 +88,7 @@ func (q *queue[K, T]) admit(c *caller[T]) bool {
 			callers, count, bytes, drop = callers-1, count-old.count, bytes-old.bytes, drop+1
 		}
 	}
-	if over() {
+	if over() || drop > 0 && q.moving() {
 		return false
 	}
 	if drop > 0 {
@@ -135,6 +149,7 @@ func (q *queue[K, T]) run() {
 func (q *queue[K, T]) take() ([]taken[T], []T) {
 	q.b.mu.Lock()
 	defer q.b.mu.Unlock()
+	q.started = time.Now()
 	var (
 		batch        []taken[T]
 		values       []T

@@ -42,17 +42,18 @@ type row struct {
 }
 
 // table is the one place that maps kinds to answers. Ack says whether a queue message that failed this way
-// is acknowledged: true where sending it again cannot help.
+// is acknowledged: true where sending it again cannot help. Clients' own errors are logged at debug level only:
+// anybody can cause any number of them, and the platform's request log counts them.
 var table = [...]row{
 	Internal:        {"internal", http.StatusInternalServerError, false, slog.LevelError},
-	Invalid:         {"invalid", http.StatusBadRequest, true, slog.LevelInfo},
-	Unauthenticated: {"unauthenticated", http.StatusUnauthorized, true, slog.LevelInfo},
-	Forbidden:       {"forbidden", http.StatusForbidden, true, slog.LevelInfo},
-	NotFound:        {"not_found", http.StatusNotFound, true, slog.LevelInfo},
-	Method:          {"method_not_allowed", http.StatusMethodNotAllowed, true, slog.LevelInfo},
-	Conflict:        {"conflict", http.StatusConflict, true, slog.LevelInfo},
-	TooLarge:        {"too_large", http.StatusRequestEntityTooLarge, true, slog.LevelInfo},
-	Unsupported:     {"unsupported", http.StatusUnsupportedMediaType, true, slog.LevelInfo},
+	Invalid:         {"invalid", http.StatusBadRequest, true, slog.LevelDebug},
+	Unauthenticated: {"unauthenticated", http.StatusUnauthorized, true, slog.LevelDebug},
+	Forbidden:       {"forbidden", http.StatusForbidden, true, slog.LevelDebug},
+	NotFound:        {"not_found", http.StatusNotFound, true, slog.LevelDebug},
+	Method:          {"method_not_allowed", http.StatusMethodNotAllowed, true, slog.LevelDebug},
+	Conflict:        {"conflict", http.StatusConflict, true, slog.LevelDebug},
+	TooLarge:        {"too_large", http.StatusRequestEntityTooLarge, true, slog.LevelDebug},
+	Unsupported:     {"unsupported", http.StatusUnsupportedMediaType, true, slog.LevelDebug},
 	Limited:         {"limited", http.StatusTooManyRequests, false, slog.LevelWarn},
 	Unavailable:     {"unavailable", http.StatusServiceUnavailable, false, slog.LevelWarn},
 	NotConfigured:   {"not_configured", http.StatusServiceUnavailable, false, slog.LevelError},

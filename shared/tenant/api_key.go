@@ -3,7 +3,7 @@ package tenant
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -34,42 +34,74 @@ type Access struct {
 // FindAccess returns what the key with this hash opens. A key that is unknown, revoked, expired, or of a
 // project that takes no events is fault.Unauthenticated or fault.Forbidden with the reason.
 func FindAccess(ctx context.Context, db DB, hash KeyHash) (Access, error) {
-	var (
-		a           Access
-		stored      []byte
-		environment *string
-		expires     *time.Time
-		revoked     bool
-		expired     bool
-		status      string
-	)
-	err := db.QueryRow(ctx, `
-		select k.id, k.project_id, p.number, k.environment, k.hash, k.expires_at,
+	found, err := FindAccesses(ctx, db, []KeyHash{hash})
+	if err != nil {
+		return Access{}, err
+	}
+	return found[0].Access, found[0].Err
+}
+
+// Finding is what FindAccesses found for one key: an Access, or the error that FindAccess returns.
+type Finding struct {
+	Access Access
+	Err    error
+}
+
+// FindAccesses returns what each of the keys opens, in their order, in one round trip.
+func FindAccesses(ctx context.Context, db DB, hashes []KeyHash) ([]Finding, error) {
+	out := make([]Finding, len(hashes))
+	wanted := make([]string, len(hashes))
+	for i, h := range hashes {
+		out[i].Err = errUnknownKey()
+		wanted[i] = hex.EncodeToString(h[:])
+	}
+	rows, err := db.Query(ctx, `
+		select w.place::int - 1, k.hash, k.id, k.project_id, p.number, coalesce(k.environment, ''), k.expires_at,
 		       k.revoked_at is not null and k.revoked_at <= now(), coalesce(k.expires_at <= now(), false), p.status
-		from mesher.api_keys k join mesher.projects p on p.id = k.project_id
-		where k.hash = $1`, hash[:]).
-		Scan(&a.KeyID, &a.ProjectID, &a.ProjectNumber, &environment, &stored, &expires, &revoked, &expired, &status)
+		from unnest($1::text[]) with ordinality as w (hash, place)
+		join mesher.api_keys k on k.hash = decode(w.hash, 'hex')
+		join mesher.projects p on p.id = k.project_id`, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("look up API keys: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			place            int
+			stored           []byte
+			a                Access
+			expires          *time.Time
+			revoked, expired bool
+			status           string
+		)
+		if err := rows.Scan(&place, &stored, &a.KeyID, &a.ProjectID, &a.ProjectNumber, &a.Environment, &expires,
+			&revoked, &expired, &status); err != nil {
+			return nil, fmt.Errorf("look up API keys: %w", err)
+		}
+		if expires != nil {
+			a.ExpiresAt = *expires
+		}
+		if subtle.ConstantTimeCompare(stored, hashes[place][:]) == 1 {
+			out[place] = judge(a, revoked, expired, status)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("look up API keys: %w", err)
+	}
+	return out, nil
+}
+
+// judge says whether a key that exists opens what it is for.
+func judge(a Access, revoked, expired bool, status string) Finding {
 	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return Access{}, errUnknownKey()
-	case err != nil:
-		return Access{}, fmt.Errorf("look up an API key: %w", err)
-	case subtle.ConstantTimeCompare(stored, hash[:]) != 1:
-		return Access{}, errUnknownKey()
 	case revoked:
-		return Access{}, fault.New(fault.Unauthenticated, "the API key is revoked; use a current key of the project")
+		return Finding{Err: fault.New(fault.Unauthenticated, "the API key is revoked; use a current key of the project")}
 	case expired:
-		return Access{}, fault.New(fault.Unauthenticated, "the API key has expired; use a current key of the project")
+		return Finding{Err: fault.New(fault.Unauthenticated, "the API key has expired; use a current key of the project")}
 	case status != "active":
-		return Access{}, fault.New(fault.Forbidden, "the project is not active and takes no events")
+		return Finding{Err: fault.New(fault.Forbidden, "the project is not active and takes no events")}
 	}
-	if environment != nil {
-		a.Environment = *environment
-	}
-	if expires != nil {
-		a.ExpiresAt = *expires
-	}
-	return a, nil
+	return Finding{Access: a}
 }
 
 func errUnknownKey() error {

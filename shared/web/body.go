@@ -31,8 +31,9 @@ const zstdWindow = 8 << 20
 // typicalRatio is how many times larger an event gets by decompression; only the first guess depends on it.
 const typicalRatio = 4
 
-// mostGuess bounds what is taken on the word of a Content-Length alone, in bytes.
-const mostGuess = 1 << 20
+// mostGuess bounds what is taken on the word of a Content-Length alone, in bytes: a client that announces much
+// and sends nothing must not keep others out.
+const mostGuess = 64 << 10
 
 // firstRead is the size of a buffer before anything is known about a body's length.
 const firstRead = 16 << 10
@@ -117,13 +118,16 @@ func readAll(src io.Reader, hint, most int64, over error, hold *Lease) ([]byte, 
 			return nil, err //nolint:wrapcheck // explainRead says what it means
 		}
 		if len(buf) == cap(buf) {
-			grow := min(int64(cap(buf)), most+1-int64(cap(buf)))
-			if err := hold.Take(grow); err != nil {
+			// Both buffers are there until the copy is done.
+			old := int64(cap(buf))
+			size := min(2*old, most+1)
+			if err := hold.Take(size); err != nil {
 				return nil, err
 			}
-			next := make([]byte, len(buf), int64(cap(buf))+grow)
+			next := make([]byte, len(buf), size)
 			copy(next, buf)
 			buf = next
+			hold.Give(old)
 		}
 	}
 }

@@ -68,11 +68,18 @@ func guard(f HandlerFunc, w http.ResponseWriter, r *http.Request) (err error) {
 	return f(w, r)
 }
 
-// logFailure writes one line a failed request. The query is left out: it may hold a key.
+// logFailure writes one line a failed request. The query is left out: it may hold a key. So is the text of an
+// error that is the client's own, which may repeat what the client sent; the client was told it.
 func logFailure(ctx context.Context, log *slog.Logger, r *http.Request, err error) {
 	kind := fault.KindOf(err)
-	log.Log(ctx, kind.Level(), "request failed",
-		"method", r.Method, "path", r.URL.Path, "status", kind.Status(), "code", kind.String(), "error", err.Error())
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", kind.Status()), slog.String("code", kind.String()),
+	}
+	if kind.Level() > slog.LevelInfo {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	log.LogAttrs(ctx, kind.Level(), "request failed", attrs...)
 }
 
 // Fail answers err as application/problem+json (RFC 9457) with the stable field `code`. The cause of an
