@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/mesherhq/mesher/shared/fault"
 )
 
 // Organization owns projects.
@@ -61,6 +63,69 @@ func EnsureProject(ctx context.Context, db DB, organization uuid.UUID, name, slu
 		return p, fmt.Errorf("find project %s: %w", slug, err)
 	}
 	return p, nil
+}
+
+// FindOrganization returns the organization with the given slug, or a fault.NotFound.
+func FindOrganization(ctx context.Context, db DB, slug string) (Organization, error) {
+	o := Organization{Slug: slug}
+	err := db.QueryRow(ctx, `select id, name from mesher.organizations where slug = $1`, slug).Scan(&o.ID, &o.Name)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return o, fault.New(fault.NotFound, "there is no organization %s", slug)
+	case err != nil:
+		return o, fmt.Errorf("find organization %s: %w", slug, err)
+	}
+	return o, nil
+}
+
+// FindProject returns the organization's project with the given slug, or a fault.NotFound.
+func FindProject(ctx context.Context, db DB, organization uuid.UUID, slug string) (Project, error) {
+	found, err := findProjects(ctx, db, `organization_id = $1 and slug = $2`, organization, slug)
+	switch {
+	case err != nil:
+		return Project{}, err
+	case len(found) == 0:
+		return Project{}, fault.New(fault.NotFound, "the organization has no project %s", slug)
+	}
+	return found[0], nil
+}
+
+// PickProject returns the project of any organization that an operator means: by its id, by its slug, by the
+// slugs of organization and project (acme/shop), or by nothing when there is only one.
+func PickProject(ctx context.Context, db DB, ref string) (Project, error) {
+	found, err := findProjects(ctx, db, `$1::text = '' or id::text = lower($1::text) or slug = $1::text
+		or (select o.slug from mesher.organizations o where o.id = organization_id) || '/' || slug = $1::text`, ref)
+	switch {
+	case err != nil:
+		return Project{}, err
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0 && ref == "":
+		return Project{}, fault.New(fault.NotFound, "there is no project yet")
+	case len(found) == 0:
+		return Project{}, fault.New(fault.NotFound, "there is no project %q; give its id or slug", ref)
+	case ref == "":
+		return Project{}, fault.New(fault.Conflict, "there are several projects; give the id or slug of one")
+	}
+	return Project{}, fault.New(fault.Conflict, "several projects are called %s; give an id, or organization/project", ref)
+}
+
+// findProjects returns the first two projects for which a condition holds.
+func findProjects(ctx context.Context, db DB, condition string, args ...any) ([]Project, error) {
+	rows, err := db.Query(ctx, `
+		select id, organization_id, number, name, slug from mesher.projects where `+condition+` limit 2`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("find a project: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Project, error) {
+		var p Project
+		err := row.Scan(&p.ID, &p.OrganizationID, &p.Number, &p.Name, &p.Slug)
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find a project: %w", err)
+	}
+	return found, nil
 }
 
 // EnsureKey returns a key of the project: the given one if it is stored and neither revoked nor expired, else
