@@ -9,7 +9,7 @@ help: ## list these targets
 
 .PHONY: run
 run: ## run the whole platform on this machine
-	go run ./cmd/mesher dev
+	@go build -o .cache/bin/mesher ./cmd/mesher && exec env MESHER_STOP_WITH_PARENT=1 .cache/bin/mesher dev
 
 .PHONY: test
 test: ## run every test, in random order

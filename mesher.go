@@ -16,7 +16,6 @@ package mesher
 import (
 	"log/slog"
 	"os"
-	"slices"
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
@@ -63,16 +62,6 @@ func Functions() []Function {
 			Build:    store.Build,
 		},
 	}
-}
-
-// Named returns the function with the given name, or false.
-func Named(name string) (Function, bool) {
-	all := Functions()
-	i := slices.IndexFunc(all, func(f Function) bool { return f.Name == name })
-	if i < 0 {
-		return Function{}, false
-	}
-	return all[i], true
 }
 
 // init registers the entry points with the Functions Framework, which serves the one that FUNCTION_TARGET

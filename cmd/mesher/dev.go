@@ -23,7 +23,7 @@ import (
 // stopGrace is how long the platform may take to stop.
 const stopGrace = 15 * time.Second
 
-// parentPoll is how often a platform that `go run` started looks whether that still lives.
+// parentPoll is how often a platform looks whether the command that started it still lives.
 const parentPoll = 200 * time.Millisecond
 
 // home returns the folder of the laptop's state.
@@ -32,6 +32,14 @@ func home() string {
 		return v
 	}
 	return ".mesher"
+}
+
+// elsewhere returns what a command needs in front to find a home that is not the usual one.
+func elsewhere() string {
+	if v, ok := env.OS("MESHER_HOME"); ok && v != "" {
+		return "MESHER_HOME=" + strconv.Quote(v) + " "
+	}
+	return ""
 }
 
 func runDev(ctx context.Context, args []string, out io.Writer) error {
@@ -59,7 +67,8 @@ func runDev(ctx context.Context, args []string, out io.Writer) error {
 	defer logs.Close()
 	p, err := local.Start(ctx, opts)
 	if err != nil {
-		return fmt.Errorf("%w\nthe log is in %s", err, logs.Name())
+		logging.New(logs, slog.LevelInfo, "").Error("the platform does not start", "error", err)
+		return fmt.Errorf("%w\nmore may be in %s", err, logs.Name())
 	}
 	fmt.Fprint(out, welcome(p.Info, opts.Home))
 	err = p.Wait(ctx)
@@ -80,17 +89,20 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return local.Options{}, nil, fmt.Errorf("create MESHER_HOME: %w", err)
 	}
-	logs, err := os.OpenFile(filepath.Join(dir, "mesher.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	logs, err := openLog(filepath.Join(dir, "mesher.log"))
 	if err != nil {
-		return local.Options{}, nil, fmt.Errorf("open the log: %w", err)
+		return local.Options{}, nil, err
 	}
-	level := slog.LevelInfo
+	level, shown := slog.LevelInfo, slog.LevelWarn
 	if verbose {
-		level = slog.LevelDebug
+		level, shown = slog.LevelDebug, slog.LevelDebug
 	}
 	opts := local.Options{
 		Home: dir, Port: port, Lookup: env.OS, DatabaseLog: logs,
-		Log:      logging.New(io.MultiWriter(os.Stderr, logs), level, ""),
+		// People see what went wrong; the file holds everything, in the form that the cloud's logs have.
+		Log: slog.New(slog.NewMultiHandler(
+			slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: shown}),
+			logging.New(logs, level, "").Handler())),
 		Progress: func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) },
 	}
 	opts.DatabaseURL, _ = env.OS("DATABASE_URL")
@@ -101,6 +113,23 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 		})
 	}
 	return opts, logs, nil
+}
+
+// logMost is how large the log may be at a start; a larger one is set aside as mesher.log.old.
+const logMost = 10 << 20
+
+// openLog opens the log to append to it.
+func openLog(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > logMost {
+		if err := os.Rename(path, path+".old"); err != nil {
+			return nil, fmt.Errorf("set the old log aside: %w", err)
+		}
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log: %w", err)
+	}
+	return f, nil
 }
 
 // envPort returns the port of the platform's HTTP server.
@@ -116,14 +145,13 @@ func envPort() (int, error) {
 	return port, nil
 }
 
-// stopWithParent cancels when the `go run` that started this process is gone: it does not pass on every signal
-// that ends it, and nothing may be left running behind it.
+// stopWithParent cancels when the `make run` or `go run` that started this process is gone: they do not pass on
+// every signal that ends them, and nothing may be left running behind them.
 func stopWithParent(ctx context.Context, cancel context.CancelFunc) {
-	exe, err := os.Executable()
-	if err != nil || !strings.Contains(exe, string(filepath.Separator)+"go-build") {
+	parent := os.Getppid()
+	if v, _ := env.OS("MESHER_STOP_WITH_PARENT"); v == "" && !goRun(parent) {
 		return
 	}
-	parent := os.Getppid()
 	go func() {
 		poll := time.NewTicker(parentPoll)
 		defer poll.Stop()
@@ -141,6 +169,15 @@ func stopWithParent(ctx context.Context, cancel context.CancelFunc) {
 	}()
 }
 
+// goRun reports whether the parent is `go run`: on Linux by its name, elsewhere by where `go run` builds.
+func goRun(parent int) bool {
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent)); err == nil {
+		return strings.TrimSpace(string(name)) == "go"
+	}
+	exe, err := os.Executable()
+	return err == nil && strings.Contains(exe, string(filepath.Separator)+"go-build")
+}
+
 func welcome(info local.Info, dir string) string {
 	return fmt.Sprintf(`
 Mesher is ready on %[1]s
@@ -150,13 +187,13 @@ Send a first event:
     -d '{"message":"Hello, Mesher","level":"error","timestamp":%[3]d}'
 
 See what is stored:
-  go run ./cmd/mesher events
+  %[6]sgo run ./cmd/mesher events
 
 DSN          %[4]s
 Details      %[5]s
 Stop         Ctrl-C
 
-`, info.URL, info.APIKey, time.Now().Unix(), info.DSN, filepath.Join(dir, "dev.json"))
+`, info.URL, info.APIKey, time.Now().Unix(), info.DSN, filepath.Join(dir, "dev.json"), elsewhere())
 }
 
 // startProfile starts a CPU profile and returns the function that ends it.

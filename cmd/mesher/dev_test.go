@@ -86,11 +86,11 @@ func TestDev_RefusesWhatIsTaken(t *testing.T) {
 	_, port, _ := strings.Cut(strings.TrimPrefix(p.URL, "http://"), ":")
 
 	out, code := runProgram(t, home, "dev")
-	if code != 1 || !strings.Contains(out, "in use by another process") || !strings.Contains(out, fmt.Sprint(p.cmd.Process.Pid)) {
+	if code != 1 || !strings.Contains(out, "runs already on ") || !strings.Contains(out, fmt.Sprint(p.cmd.Process.Pid)) {
 		t.Errorf("a second start on the same home ends with %d, want 1 and the process that uses it:\n%s", code, out)
 	}
 	out, code = runProgramAt(t, newHome(t), port, "dev")
-	if code != 1 || !strings.Contains(out, "address already in use") || !strings.Contains(out, "PORT=0") {
+	if code != 1 || !strings.Contains(out, "address already in use") || !strings.Contains(out, "set PORT") {
 		t.Errorf("a start on a taken port ends with %d, want 1 and what to do:\n%s", code, out)
 	}
 	if code, err := status(p.URL + "/health"); err != nil || code != http.StatusOK {

@@ -12,7 +12,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/local"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // listFlags reads the flags that both lists have and returns the project, nil for all, and the length.
@@ -23,7 +25,13 @@ func listFlags(name string, args []string) (project *uuid.UUID, limit int, err e
 	if err := parse(flags, args); err != nil {
 		return nil, 0, err
 	}
+	if limit < 1 {
+		return nil, 0, fmt.Errorf("%w: -limit must be at least 1", errUsage)
+	}
 	if *id == "" {
+		if url, ok := env.OS("DATABASE_URL"); ok && url != "" {
+			return nil, limit, nil // another database knows nothing of the local project
+		}
 		if info, err := local.ReadInfo(home()); err == nil {
 			return &info.ProjectID, limit, nil
 		}
@@ -70,7 +78,7 @@ func list(ctx context.Context, name string, args []string, out io.Writer, headin
 	defer cancel()
 	rows, err := pool.Query(ctx, query, project, limit)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", name, err)
+		return explainList(name, err)
 	}
 	defer rows.Close()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -93,12 +101,23 @@ func list(ctx context.Context, name string, args []string, out io.Writer, headin
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("list %s: %w", name, err)
+		return explainList(name, err)
 	}
 	if n == 0 {
 		fmt.Fprintf(w, "(no %s yet)\n", name)
 	}
 	return w.Flush()
+}
+
+// explainList says what to do about a list that cannot be read.
+func explainList(name string, err error) error {
+	switch postgres.SQLState(err) {
+	case "42P01", "3F000":
+		return fmt.Errorf("list %s: the database has no schema yet, run mesher migrate: %w", name, err)
+	case "":
+		return fmt.Errorf("list %s: the database does not answer; is the platform running (make run)? %w", name, err)
+	}
+	return fmt.Errorf("list %s: %w", name, err)
 }
 
 // printable shows what a client sent without letting it steer the terminal.

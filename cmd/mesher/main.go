@@ -24,8 +24,10 @@ func commands() []command {
 		{"dev", "run the whole platform on this machine", runDev},
 		{"events", "list the newest events", runEvents},
 		{"issues", "list the issues that were active last", runIssues},
+		{"setup", "prepare a database for a deployment", runSetup},
 		{"migrate", "bring a database's schema up to date", runMigrate},
-		{"bench", "measure a running platform", runBench},
+		{"keys", "list, create, rotate and revoke API keys", runKeys},
+		{"bench", "measure a platform: COPY, Store and the whole path side by side", runBench},
 	}
 }
 

@@ -62,7 +62,7 @@ func (c *chain) readFrames(frames []byte) {
 				f.module = text(value)
 			case "filename":
 				if value = text(value); value != nil {
-					f.file, f.absolute = value, false
+					f.file, f.absolute = value, isAbsolute(value)
 				}
 			case "abs_path":
 				if f.file == nil {
@@ -113,6 +113,14 @@ func (p *parts) stack(inApp bool) bool {
 		p.truncate(start)
 	}
 	return found
+}
+
+// isAbsolute reports whether a file's name, a quoted JSON string, is a path on some machine: it differs from one
+// machine to the next and says nothing before its last segments.
+func isAbsolute(raw []byte) bool {
+	name := raw[1 : len(raw)-1]
+	return bytes.HasPrefix(name, []byte("/")) || bytes.HasPrefix(name, []byte("file:")) ||
+		len(name) > 3 && name[1] == ':' && (name[2] == '\\' || name[2] == '/')
 }
 
 // appendFrame adds a part for f: its module or file, and its function. It reports false, and adds nothing, if
