@@ -22,9 +22,13 @@ const (
 	pushMost = 16_000_000
 	// rawMost bounds what a message may unpack to. Ingest packs 8 MB, and one event more.
 	rawMost = 16 << 20
+	// rowsMost bounds the events of a message. Ingest packs 500.
+	rowsMost = 10_000
 	// spareConnections is how many projects may hang in their transactions before others wait for a connection.
 	spareConnections = 2
 	// slotHold is how long a transaction keeps its slot from others; one that takes longer is likely waiting
 	// for a lock, not using the database.
 	slotHold = time.Second
+	// healthMost is how long the database may take to show that it is there.
+	healthMost = 2 * time.Second
 )

@@ -90,17 +90,23 @@ func tally(rows []row) ([]issueCount, []hourCount, error) {
 	return issues, hours, nil
 }
 
-// outcome is what became of a batch's rows.
+// outcome is what became of a batch's rows. Each event is stored once, but duplicates and expired count
+// deliveries: when a message comes again, because its answer was lost or another part of its batch failed, its
+// rows are duplicates, or have expired, once more.
 type outcome struct {
 	stored, duplicates, expired int
 }
 
-// countersSQL returns the statements that count rows just copied, as text for a simple-protocol string:
+func (n *outcome) add(more outcome) {
+	n.stored += more.stored
+	n.duplicates += more.duplicates
+	n.expired += more.expired
+}
+
+// countersSQL returns the statement that counts rows just inserted, as text for a simple-protocol string:
 // nothing but UUIDs, integers and hex stands in it, so nothing can be injected. The writer holds the project's
-// lock, so no other binds a fingerprint between the look at issue_fingerprints and the insert into it. Usage is a
-// statement of its own and the last, because Ingest counts in the same rows, for many projects at once: it must
-// not wait while this transaction waits for an issue that somebody edits.
-func countersSQL(project uuid.UUID, rows []row, n outcome) (string, error) {
+// lock, so no other binds a fingerprint between the look at issue_fingerprints and the insert into it.
+func countersSQL(project uuid.UUID, rows []row) (string, error) {
 	issues, hours, err := tally(rows)
 	if err != nil {
 		return "", err
@@ -145,9 +151,8 @@ select '%[1]s', fingerprint, hour, events
 from json_to_recordset(convert_from(decode('%[3]s', 'hex'), 'utf8')::json) as c(
 	fingerprint uuid, hour timestamptz, events bigint)
 order by fingerprint, hour
-on conflict (project_id, fingerprint, hour) do update set events = h.events + excluded.events;
-%[5]s`,
-		project, issuesHex, hoursHex, grouping.Version, usageSQL(project, n)), nil
+on conflict (project_id, fingerprint, hour) do update set events = h.events + excluded.events`,
+		project, issuesHex, hoursHex, grouping.Version), nil
 }
 
 func hexJSON(v any) (string, error) {
@@ -158,7 +163,9 @@ func hexJSON(v any) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// usageSQL returns the statement that counts what became of a batch's rows in the current minute.
+// usageSQL returns the statement that counts what became of a batch's rows in the current minute. It is the last
+// of a transaction, because Ingest counts in the same rows, for many projects at once: it must not wait while
+// this transaction waits for an issue that somebody edits.
 func usageSQL(project uuid.UUID, n outcome) string {
 	return fmt.Sprintf(`insert into mesher.usage as u (project_id, minute, stored, duplicates, expired)
 values ('%s', date_trunc('minute', now()), %d, %d, %d)

@@ -44,6 +44,9 @@ func TestFunction_KeepsMessagesThatCannotBeStored(t *testing.T) {
 		{"a bomb that says so", withData(pack(known, good), bomb), "unpacks to over", true},
 		{"a bomb that does not say so", withData(pack(known, good), streamed(t, rawMost+1)), "not valid zstd", true},
 		{"a bomb of many frames", withData(pack(known, good), bytes.Repeat(encoder().EncodeAll(make([]byte, 1<<20), nil), 17)), "not valid zstd", true},
+		{"two frames", withData(pack(known, good), bytes.Repeat(pack(known, good).Data, 2)), "not valid zstd", true},
+		{"too many lines", packRaw(known, bytes.Repeat([]byte("\n"), rowsMost+1), 0), "over 10000 lines", true},
+		{"nothing but lines", packRaw(known, bytes.Repeat([]byte("\n"), rawMost), 0), "over 10000 lines", true},
 		{"no event", packRaw(known, []byte("\n\n"), 0), "holds no event", true},
 		{"an event that is not JSON", packRaw(known, append(lines([]event.Event{good}), "{\"v\":1,\n"...), 2), "event 1 of the message", true},
 		{"an event with NUL", packRaw(known, bytes.Replace(lines([]event.Event{good}), []byte(`"lvl":`), []byte(`"msg":"\u0000","lvl":`), 1), 1), "event 0 of the message", true},
@@ -225,21 +228,21 @@ func TestFunction_CountsOnceAfterAPartIsStored(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	project := b.project(t)
-	events := samples(t, project, 0, 100)
-	b.refuse(t, events[10].EventID, "22P02") // the batch is halved until this one is alone
-	b.refuse(t, events[90].EventID, "40001") // and fails here
+	events := samples(t, project, 0, 3*partRows)
+	b.refuse(t, events[10].EventID, "22P02")            // the batch is divided
+	b.refuse(t, events[2*partRows+50].EventID, "40001") // and fails here
 	fs := b.functions(t, 2)
 	m := pack(project, events...)
 	if w := deliver(fs[0], m); w.Code != 503 {
 		t.Fatalf("answer = %d, want 503", w.Code)
 	}
-	if n := b.number(t, "select count(*) from mesher.events where project_id = $1", project); n == 0 || n >= 99 {
+	if n := b.number(t, "select count(*) from mesher.events where project_id = $1", project); n == 0 || n >= 3*partRows-1 {
 		t.Fatalf("rows = %d, want a part", n)
 	}
 	b.consistent(t, project)
-	b.accept(t, events[90].EventID)
+	b.accept(t, events[2*partRows+50].EventID)
 	inParallel(10, func(i int) { acked(t, fs[i%2], m) })
-	b.stored(t, project, 99)
+	b.stored(t, project, 3*partRows-1)
 	if got := b.deadLetters(t, ""); len(got) != 1 {
 		t.Errorf("dead letters = %d, want 1", len(got))
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -47,12 +48,17 @@ func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease) (*parcel, error)
 	if err != nil {
 		return nil, err
 	}
-	p := &parcel{project: project, message: m, rows: make([]row, 0, bytes.Count(raw, []byte{'\n'})+1)}
+	lines := bytes.Count(raw, []byte{'\n'}) + 1
+	if lines > rowsMost+1 { // the last one ends in a line feed, too
+		return nil, fault.New(fault.Invalid, "the message holds over %d lines", rowsMost)
+	}
 	// Tuples are about as long as the lines they are made of.
-	if err := lease.Take(int64(len(raw))); err != nil {
+	room := len(raw) + len(raw)/4
+	if err := lease.Take(int64(room) + int64(lines)*int64(reflect.TypeFor[row]().Size())); err != nil {
 		return nil, err
 	}
-	tuples := make([]byte, 0, len(raw)+len(raw)/4)
+	p := &parcel{project: project, message: m, rows: make([]row, 0, lines)}
+	tuples := make([]byte, 0, room)
 	for n := 0; len(raw) > 0; n++ {
 		line, rest, _ := bytes.Cut(raw, []byte{'\n'})
 		raw = rest
@@ -76,7 +82,8 @@ func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease) (*parcel, error)
 	return p, nil
 }
 
-// unpack decompresses a message's data within rawMost.
+// unpack decompresses a message's data, which is one frame, within rawMost. It allocates what lease was charged
+// with and no more: the decoder refuses what a second frame would add.
 func unpack(z *zstd.Decoder, data []byte, lease *web.Lease) ([]byte, error) {
 	var h zstd.Header
 	if err := h.Decode(data); err != nil {
@@ -101,7 +108,8 @@ func unpack(z *zstd.Decoder, data []byte, lease *web.Lease) ([]byte, error) {
 
 // newDecoder returns the decoder that all requests share.
 func newDecoder() (*zstd.Decoder, error) {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(rawMost))
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(rawMost),
+		zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, fmt.Errorf("make a zstd decoder: %w", err)
 	}

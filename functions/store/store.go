@@ -71,8 +71,10 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	return f, nil
 }
 
-// Health reports whether the database can be reached.
+// Health reports whether the database answers.
 func (f *Function) Health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, healthMost)
+	defer cancel()
 	if err := f.pool.Ping(ctx); err != nil {
 		return fault.Wrap(err, fault.Unavailable, "the database cannot be reached")
 	}

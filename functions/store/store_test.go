@@ -1,8 +1,11 @@
 package store
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/pgtest"
+	"github.com/mesherhq/mesher/shared/web"
 )
 
 func TestFunction_CountsARedeliveredMessageOnce(t *testing.T) {
@@ -97,6 +101,58 @@ func TestFunction_StoresTheSameEventIDForEachProject(t *testing.T) {
 	acked(t, f, pack(two, twin))
 	b.stored(t, one, 1)
 	b.stored(t, two, 1)
+}
+
+func TestFunction_StoresTheLargestMessage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	project := b.project(t)
+	events := make([]event.Event, rowsMost)
+	for i := range events {
+		events[i] = event.Event{
+			ID: event.NewID(noon), EventID: uuid.New(), Fingerprint: project, ReceivedAt: noon, OccurredAt: noon,
+			Level: event.Debug, Tags: []byte("{}"), Extra: []byte("{}"),
+		}
+	}
+	acked(t, b.function(t), pack(project, events...))
+	b.stored(t, project, rowsMost)
+}
+
+// What a message takes is what is allocated for it.
+func TestDecode_ChargesWhatItAllocates(t *testing.T) {
+	t.Parallel()
+	project := uuid.New()
+	small := make([]event.Event, 1000)
+	for i := range small {
+		small[i] = event.Event{
+			ID: event.NewID(noon), EventID: uuid.New(), Fingerprint: project, ReceivedAt: noon, OccurredAt: noon,
+			Level: event.Debug, Tags: []byte("{}"), Extra: []byte("{}"),
+		}
+	}
+	z, err := newDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, events := range [][]event.Event{small, samples(t, project, 0, 500)} {
+		budget := web.NewBudget(1 << 30)
+		p, err := decode(z, pack(project, events...), budget.NewLease())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Tuples that outgrew the first allocation would not be neighbours.
+		tuples := 0
+		for i := range p.rows {
+			tuples += len(p.rows[i].tuple)
+		}
+		raw := len(lines(events))
+		if tuples > raw+raw/4 {
+			t.Errorf("tuples of %d bytes do not fit in what lines of %d bytes make room for", tuples, raw)
+		}
+		want := int64(raw) + int64(raw+raw/4) + int64(cap(p.rows))*int64(reflect.TypeFor[row]().Size())
+		if got := budget.Held(); got != want {
+			t.Errorf("held = %d, want %d", got, want)
+		}
+	}
 }
 
 // What is stored of an event is what was sent, column by column.
@@ -294,5 +350,30 @@ func TestFunction_Health(t *testing.T) {
 	away := b.function(t, func(c *Config) { c.Database.URL = strings.Replace(b.db.URL(pgtest.Store), b.db.Name(), "nowhere", 1) })
 	if err := away.Health(t.Context()); err == nil {
 		t.Error("health of a database that does not exist = nil, want an error")
+	}
+}
+
+// A database that takes a connection and never answers is one that cannot be reached.
+func TestFunction_HealthOfADatabaseThatHangs(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	f := b.function(t, func(c *Config) {
+		c.Database.URL = fmt.Sprintf("postgres://mesher_store@%s/mesher?sslmode=disable", l.Addr())
+		c.Database.ConnectTimeout = time.Hour
+	})
+	health := make(chan error, 1)
+	go func() { health <- f.Health(t.Context()) }()
+	select {
+	case err := <-health:
+		if err == nil {
+			t.Error("health = nil, want an error")
+		}
+	case <-time.After(patience):
+		t.Fatal("health hangs")
 	}
 }

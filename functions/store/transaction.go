@@ -18,6 +18,15 @@ import (
 // The two round trips of a transaction are simple-protocol strings, so that they need no prepared statement
 // behind a pooler. Nothing but UUIDs, timestamps and integers stands in them.
 
+// A transaction that waits for a lock keeps a connection from other projects, so that it soon gives up and its
+// messages wait in the queue instead. The first limit is for the project's lock, which up to sixteen instances
+// ask for, one for each of the project's ordering keys; the second is for an issue that somebody edits. It lies
+// above deadlock_timeout, so that a deadlock is told as one.
+const (
+	projectLockWait = "set local lock_timeout = '1s'"
+	lockWait        = "set local lock_timeout = '2s'"
+)
+
 // begin opens the transaction, takes the project's lock and returns which event ids of rows are stored already,
 // and how long the project keeps events. The lock is a statement of its own, so that the next one sees
 // everything that its last holder committed. Writers of one project thereby follow each other, across all
@@ -27,19 +36,20 @@ func begin(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row
 	if err != nil {
 		return nil, 0, fmt.Errorf("begin to store events: %w", err)
 	}
-	const statements = 4
+	const statements = 6
 	if len(results) != statements {
 		return nil, 0, fmt.Errorf("begin to store events: %d results instead of %d", len(results), statements)
 	}
-	if len(results[2].Rows) == 0 {
+	retention, stored := results[4], results[5]
+	if len(retention.Rows) == 0 {
 		return nil, 0, errNoProject
 	}
-	days, err := strconv.Atoi(string(results[2].Rows[0][0]))
+	days, err := strconv.Atoi(string(retention.Rows[0][0]))
 	if err != nil {
 		return nil, 0, fmt.Errorf("read the project's retention: %w", err)
 	}
 	known := make(map[uuid.UUID]bool, len(rows))
-	for _, r := range results[3].Rows {
+	for _, r := range stored.Rows {
 		id, err := uuid.ParseBytes(r[0])
 		if err != nil {
 			return nil, 0, fmt.Errorf("read a stored event id: %w", err)
@@ -58,7 +68,7 @@ func beginSQL(project uuid.UUID, rows []row) string {
 	from, to := span(rows)
 	var b strings.Builder
 	b.Grow(len(rows)*idLength + 768)
-	fmt.Fprintf(&b, `begin; select pg_advisory_xact_lock(%d); `, lockKey(project))
+	fmt.Fprintf(&b, "begin; %s; select pg_advisory_xact_lock(%d); %s; ", projectLockWait, lockKey(project), lockWait)
 	fmt.Fprintf(&b, `select retention_days from mesher.projects where id = '%s' and status <> 'deleting'; `, project)
 	b.WriteString(`select k.id from unnest('{`)
 	// In the order of the index, each look-up finds the pages of the last one at hand.
@@ -97,11 +107,11 @@ func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []ro
 		}
 		return nil
 	}
-	counters, err := countersSQL(project, rows, n)
+	counters, err := countersSQL(project, rows)
 	if err != nil {
 		return err
 	}
-	sql := CopySQL + "; " + counters + "; commit"
+	sql := CopySQL + "; " + counters + "; " + usageSQL(project, n) + "; commit"
 	if _, err := pg.CopyFrom(ctx, &tupleReader{next: CopyHeader, rows: rows}, sql); err != nil {
 		return fmt.Errorf("store events: %w", err)
 	}

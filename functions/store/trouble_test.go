@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,72 +121,111 @@ func TestFunction_StoresOnceWhileTheServerRestarts(t *testing.T) {
 	b.stored(t, project, 150+2*20*25)
 }
 
-// A project whose transaction hangs holds up no other, is sent back to the queue, and is stored later.
-func TestFunction_HangsForOneProjectOnly(t *testing.T) {
+// Projects whose transactions hang hold up no other, even when there are more of them than connections. Their
+// messages are sent back to the queue, which delivers them again, and are stored when nothing hangs any more.
+func TestFunction_HangsForNoOtherProject(t *testing.T) {
 	t.Parallel()
+	const slots = 2
+	onLock := func(p uuid.UUID) string { return fmt.Sprintf("select pg_advisory_xact_lock(%d)", lockKey(p)) }
+	onIssue := func(p uuid.UUID) string {
+		return fmt.Sprintf("select id from mesher.issues where project_id = '%s' for update", p)
+	}
 	for _, tt := range []struct {
 		name    string
-		setting string // of the role in this database
+		hanging int
 		timeout time.Duration
-		hold    func(b *bundle, project uuid.UUID) string
+		hold    func(project uuid.UUID) string
 	}{
-		{"on the project's lock, until the server gives up", "lock_timeout = '700ms'", 25 * time.Second, func(_ *bundle, p uuid.UUID) string {
-			return fmt.Sprintf("select pg_advisory_xact_lock(%d)", lockKey(p))
-		}},
-		{"on the project's lock, until Store gives up", "lock_timeout = 0", 3 * time.Second, func(_ *bundle, p uuid.UUID) string {
-			return fmt.Sprintf("select pg_advisory_xact_lock(%d)", lockKey(p))
-		}},
-		{"on an issue's row", "lock_timeout = '700ms'", 25 * time.Second, func(_ *bundle, p uuid.UUID) string {
-			return fmt.Sprintf("select id from mesher.issues where project_id = '%s' for update", p)
-		}},
+		{"one on its lock", 1, time.Hour, onLock},
+		{"one on an issue's row", 1, time.Hour, onIssue},
+		{"one on its lock, until Store gives up", 1, 500 * time.Millisecond, onLock},
+		{"many on their locks", slots + spareConnections + 2, time.Hour, onLock},
+		{"many on an issue's row", slots + spareConnections + 2, time.Hour, onIssue},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			b.db.Exec(t, fmt.Sprintf("alter role mesher_store in database %s set %s", b.db.Name(), tt.setting))
-			f := b.function(t, func(c *Config) { c.Timeout = tt.timeout })
-			hung, others := b.project(t), []uuid.UUID{b.project(t), b.project(t), b.project(t)}
-			acked(t, f, pack(hung, samples(t, hung, 0, 10)...))
-
+			// No other limit ends the wait for a lock within this test.
+			b.db.Exec(t, fmt.Sprintf("alter role mesher_store in database %s set lock_timeout = 0", b.db.Name()),
+				fmt.Sprintf("alter role mesher_store in database %s set statement_timeout = 0", b.db.Name()))
+			f := b.function(t, func(c *Config) { c.Timeout, c.Slots = tt.timeout, slots })
+			var queue sync.WaitGroup
+			defer queue.Wait()
 			blocker, err := b.admin.Begin(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer blocker.Rollback(context.Background())
-			if _, err := blocker.Exec(t.Context(), tt.hold(b, hung)); err != nil {
-				t.Fatal(err)
-			}
-			late := pack(hung, append(samples(t, hung, 0, 5), samples(t, hung, eventtest.Issues, 10)...)...)
-			answer := make(chan int, 1)
-			go func() { answer <- deliver(f, late).Code }()
-			eventually(t, "a transaction hangs", func() bool {
-				return b.number(t, "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'") > 0
-			})
-			inParallel(len(others), func(p int) {
-				for i := range 10 {
-					acked(t, f, pack(others[p], samples(t, others[p], 10*i, 10)...))
+			hung := make([]uuid.UUID, tt.hanging)
+			for i := range hung {
+				hung[i] = b.project(t)
+				insist(t, f, pack(hung[i], samples(t, hung[i], 0, 10)...))
+				if _, err := blocker.Exec(t.Context(), tt.hold(hung[i])); err != nil {
+					t.Fatal(err)
 				}
-			})
-			select {
-			case code := <-answer:
-				t.Errorf("the other projects waited for the one that hangs, which was answered %d meanwhile", code)
-				answer <- code
-			default:
+			}
+			var back atomic.Int64
+			stop := make(chan struct{})
+			free := sync.OnceFunc(func() { close(stop) })
+			defer free()
+			for _, p := range hung {
+				m := pack(p, append(samples(t, p, 0, 5), samples(t, p, eventtest.Issues, 10)...)...)
+				queue.Go(func() {
+					for {
+						w := deliver(f, m)
+						if w.Code == http.StatusServiceUnavailable {
+							back.Add(1)
+						}
+						select {
+						case <-stop:
+							insist(t, f, m)
+							return
+						default:
+							if w.Code != http.StatusServiceUnavailable {
+								t.Errorf("answer to a project that hangs = %d, want 503", w.Code)
+							}
+						}
+					}
+				})
+			}
+			waiting := func() int {
+				return b.number(t, `
+					select count(*) from pg_stat_activity
+					where datname = current_database() and usename = 'mesher_store' and wait_event_type = 'Lock'`)
+			}
+			eventually(t, "transactions hang", func() bool { return waiting() >= min(tt.hanging, slots+spareConnections) })
+
+			others := []uuid.UUID{b.project(t), b.project(t), b.project(t)}
+			for _, p := range others {
+				queue.Go(func() {
+					for i := range 5 {
+						insist(t, f, pack(p, samples(t, p, 10*i, 10)...))
+					}
+				})
 			}
 			for _, p := range others {
-				b.stored(t, p, 100)
+				eventually(t, "another project is stored", func() bool {
+					return b.number(t, "select count(*) from mesher.events where project_id = $1", p) == 50
+				})
+				b.stored(t, p, 50)
 			}
-			// Ingest counts the project's events in the same rows, together with those of other projects.
-			b.exec(t, "select from mesher.usage where project_id = $1 for update nowait", hung)
-			if code := <-answer; code != http.StatusServiceUnavailable {
-				t.Errorf("answer to the project that hangs = %d, want 503", code)
+			eventually(t, "a transaction hangs", func() bool { return waiting() > 0 })
+			for _, p := range hung {
+				// Ingest counts the project's events in the same rows, together with those of other projects.
+				b.exec(t, "select from mesher.usage where project_id = $1 for update nowait", p)
 			}
-			b.stored(t, hung, 10)
+			eventually(t, "messages are sent back", func() bool { return back.Load() >= int64(tt.hanging) })
+			for _, p := range hung {
+				b.stored(t, p, 10)
+			}
+			free() // first, so that whoever is stored knows that it may be
 			if err := blocker.Rollback(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			insist(t, f, late)
-			b.stored(t, hung, 20)
+			queue.Wait()
+			for _, p := range hung {
+				b.stored(t, p, 20)
+			}
 		})
 	}
 }

@@ -19,8 +19,13 @@ import (
 const (
 	// tries is how often a batch is written again after an error that may pass, before its messages go back
 	// to the queue.
-	tries      = 4
+	tries = 4
+	// lockTries is the same for a lock that was not to be had: waiting keeps a connection from other projects.
+	lockTries  = 2
 	firstPause = 50 * time.Millisecond
+	// partRows is how many rows are inserted one by one in a transaction: so few that this is done in a small
+	// part of STORE_TIMEOUT.
+	partRows = 100
 	// aheadMost is how far in the future an event may have been received: clocks differ, but a partition is
 	// not made for a year that nobody lives in.
 	aheadMost = 24 * time.Hour
@@ -65,24 +70,28 @@ func (w *writer) flush(ctx context.Context, project uuid.UUID, parcels []*parcel
 	return len(parcels), nil
 }
 
-// write stores rows, trying again after errors that pass. When the database refuses the data itself, it
-// halves the rows until the one that is refused stands alone and is put aside.
+// write stores rows, trying again after errors that pass. When the database refuses the data itself, it writes
+// them in small parts, and a part that is refused row by row, and puts the rows aside that are refused alone.
 func (w *writer) write(ctx context.Context, project uuid.UUID, rows []row) (outcome, error) {
-	pause := firstPause
+	pause, each := firstPause, false
 	for try := 1; ; try++ {
-		done, err := w.transact(ctx, project, rows)
+		c, err := w.transact(ctx, project, rows, each)
 		switch {
 		case err == nil:
-			return done, nil
+			return c.n, w.putAside(ctx, project, c.refused)
 		case errors.Is(err, errNoProject), ctx.Err() != nil:
 			return outcome{}, err
-		case postgres.Data(err), errors.As(err, new(*unstorable)), postgres.Duplicate(err) && try > 1:
+		case !each && (postgres.Data(err) || postgres.Duplicate(err) && try > 1):
 			// A duplicate that a second look at the event ids does not find has a primary key that is taken.
-			return w.halve(ctx, project, rows, err)
-		case try == tries:
+			if len(rows) > partRows {
+				return w.divide(ctx, project, rows)
+			}
+			pause, each, try = firstPause, true, 0
+			continue
+		case try == tries, try == lockTries && postgres.SQLState(err) == lockNotAvailable:
 			return outcome{}, err
 		case postgres.MissingPartition(err):
-			if err := w.ensurePartitions(ctx, rows); err != nil && !postgres.Transient(err) {
+			if err := w.ensurePartitions(ctx, c.fresh); err != nil && !postgres.Transient(err) {
 				return outcome{}, err
 			}
 		case postgres.Duplicate(err):
@@ -98,18 +107,33 @@ func (w *writer) write(ctx context.Context, project uuid.UUID, rows []row) (outc
 	}
 }
 
-// halve writes both halves of rows on their own. A row alone is put into dead_letters.
-func (w *writer) halve(ctx context.Context, project uuid.UUID, rows []row, cause error) (outcome, error) {
-	if len(rows) == 1 {
-		return outcome{}, w.putAside(ctx, project, &rows[0], cause)
-	}
-	half := len(rows) / 2
-	a, err := w.write(ctx, project, rows[:half])
+// lockNotAvailable is the SQLSTATE of a lock that was waited for in vain.
+const lockNotAvailable = "55P03"
+
+// divide writes rows that are refused together in parts, each in a transaction of its own. When there is no time
+// for all of them, the next delivery does what is left: it finds what is stored by the event ids, and what was
+// put aside in dead_letters.
+func (w *writer) divide(ctx context.Context, project uuid.UUID, rows []row) (outcome, error) {
+	aside, err := w.aside(ctx, project, rows)
 	if err != nil {
 		return outcome{}, err
 	}
-	b, err := w.write(ctx, project, rows[half:])
-	return outcome{a.stored + b.stored, a.duplicates + b.duplicates, a.expired + b.expired}, err
+	if len(aside) > 0 {
+		left := slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return aside[r.id] })
+		if len(left) == 0 {
+			return outcome{}, nil
+		}
+		return w.write(ctx, project, left)
+	}
+	var sum outcome
+	for part := range slices.Chunk(rows, partRows) {
+		n, err := w.write(ctx, project, part)
+		sum.add(n)
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
 }
 
 // ensurePartitions makes the partitions of the days that rows were received on.
@@ -130,24 +154,33 @@ func (w *writer) ensurePartitions(ctx context.Context, rows []row) error {
 // errNoProject says that the rows' project does not exist.
 var errNoProject = fault.New(fault.Invalid, "the project does not exist")
 
-// transact stores rows in one transaction of two round trips.
-func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row) (outcome, error) {
+// choice is which rows of a batch are inserted, which never can be, and how many are which.
+type choice struct {
+	fresh   []row
+	refused []refusal
+	n       outcome
+}
+
+// transact stores rows in one transaction of two round trips. With each set it takes one more, and leaves the
+// rows out that the database refuses. The choice is what it tried when there is an error.
+func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, each bool) (choice, error) {
 	conn, err := w.pool.Acquire(ctx)
 	if err != nil {
-		return outcome{}, fmt.Errorf("connect to the database: %w", err)
+		return choice{}, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer conn.Release()
 	pg := conn.Conn().PgConn()
-	done, err := func() (outcome, error) {
+	var c choice
+	err = func() error {
 		known, retention, err := begin(ctx, pg, project, rows)
 		if err != nil {
-			return outcome{}, err
+			return err
 		}
-		fresh, n, err := w.choose(rows, known, retention)
-		if err != nil {
-			return outcome{}, err
+		c = w.choose(rows, known, retention)
+		if each {
+			return commitEach(ctx, pg, project, &c)
 		}
-		return n, commit(ctx, pg, project, fresh, n)
+		return commit(ctx, pg, project, c.fresh, c.n)
 	}()
 	if err != nil && !pg.IsClosed() {
 		// On this very connection: behind a pooler, any other may be somebody else's. If it fails, Release
@@ -156,15 +189,14 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row) (o
 		defer cancel()
 		_, _ = pg.Exec(ctx, "rollback").ReadAll()
 	}
-	return done, err
+	return c, err
 }
 
 // choose returns the rows that are to be inserted: each event once, none that is stored already, none that
-// is older than the project keeps events.
-func (w *writer) choose(rows []row, known map[uuid.UUID]bool, retention time.Duration) ([]row, outcome, error) {
+// is older than the project keeps events, and none that is from the future, which are refused.
+func (w *writer) choose(rows []row, known map[uuid.UUID]bool, retention time.Duration) choice {
 	var (
-		n      outcome
-		fresh  = make([]row, 0, len(rows))
+		c      = choice{fresh: make([]row, 0, len(rows))}
 		oldest = w.now().Add(-retention)
 		latest = w.now().Add(aheadMost)
 	)
@@ -172,18 +204,18 @@ func (w *writer) choose(rows []row, known map[uuid.UUID]bool, retention time.Dur
 		r := &rows[i]
 		switch {
 		case r.receivedAt.Before(oldest):
-			n.expired++
+			c.n.expired++
 		case known[r.eventID]:
-			n.duplicates++
+			c.n.duplicates++
 		case r.receivedAt.After(latest):
-			return nil, n, &unstorable{fmt.Sprintf("received_at %s is in the future", r.receivedAt.Format(time.RFC3339))}
+			c.refused = append(c.refused, refusal{r, errFuture})
 		default:
 			known[r.eventID] = true
-			fresh = append(fresh, *r)
+			c.fresh = append(c.fresh, *r)
 		}
 	}
-	n.stored = len(fresh)
-	return fresh, n, nil
+	c.n.stored = len(c.fresh)
+	return c
 }
 
 const day = 24 * time.Hour
