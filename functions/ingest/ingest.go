@@ -59,6 +59,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 
 // New returns the function. Nothing is connected yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
+	cfg.Database.Application = "mesher ingest"
 	pool, err := postgres.Open(ctx, cfg.Database)
 	if err != nil {
 		return nil, err

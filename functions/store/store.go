@@ -48,6 +48,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 // New returns the function. Nothing is connected yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	cfg.Database.PoolSize = max(cfg.Database.PoolSize, int32(cfg.Slots)+spareConnections)
+	cfg.Database.Application = "mesher store"
 	pool, err := postgres.Open(ctx, cfg.Database)
 	if err != nil {
 		return nil, err
