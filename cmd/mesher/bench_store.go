@@ -56,7 +56,6 @@ func canonical(project uuid.UUID, raw [][]byte) ([]event.Event, error) {
 		if err != nil {
 			return nil, fmt.Errorf("decode an event: %w", err)
 		}
-		e.ReceivedAt, e.ID = now, event.NewID(now)
 		e.EventID = e.ID
 		grouping.Group(project, &e)
 		out[i] = e

@@ -1,8 +1,8 @@
 // Package ingest takes events from SDKs over HTTP, checks and normalises them, decides which issue each one
 // belongs to, and answers 202 once they are published.
 //
-// Read it along the path of one event: ServeHTTP → keys (who may write) → web.Body → cutRecords → accept →
-// batch (one message for all that arrive together) → publisher.
+// Read it along the path of one event: ServeHTTP → keys (who may write) → web.Body → intake (decode, group, one
+// line an event) → batch (one message for all that arrive together) → publisher.
 package ingest
 
 import (

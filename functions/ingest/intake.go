@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -93,10 +92,12 @@ func (in *intake) take(e *event.Event, index int, raw []byte, lease *web.Lease) 
 	return nil
 }
 
-// complete gives the event what is fixed at ingest: redelivering its message then stores the same row.
+// complete gives the event what is fixed at ingest, besides its id and time: redelivering its message then stores
+// the same row.
 func (in *intake) complete(e *event.Event, index int, raw []byte) {
-	e.ReceivedAt = in.now.Truncate(time.Millisecond)
-	e.ID = newID(e.ReceivedAt, index)
+	// The twelve random bits behind the time and the version become the event's place in its request, so that ids
+	// of one request sort like its events (RFC 9562, 6.2, method 1).
+	binary.BigEndian.PutUint16(e.ID[6:], 0x7000|uint16(index)&0xfff)
 	if e.EventID == uuid.Nil {
 		e.EventID = e.ID
 		if in.idempotency != "" {
@@ -107,16 +108,6 @@ func (in *intake) complete(e *event.Event, index int, raw []byte) {
 		e.Environment = in.access.Environment
 	}
 	grouping.Group(in.access.ProjectID, e)
-}
-
-// newID returns a UUIDv7 of the given time whose next twelve bits are the event's place in its request, so
-// that ids of one request sort like its events (RFC 9562, 6.2, method 1).
-func newID(at time.Time, index int) uuid.UUID {
-	var id uuid.UUID
-	_, _ = rand.Read(id[8:]) // never fails
-	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16|0x7000|uint64(index)&0xfff)
-	id[8] = id[8]&0x3f | 0x80
-	return id
 }
 
 // idempotentID derives an event's id from the client's Idempotency-Key and the event's own text, so that an
