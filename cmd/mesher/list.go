@@ -46,7 +46,7 @@ func listFlags(name string, args []string) (project *uuid.UUID, limit int, err e
 
 func runEvents(ctx context.Context, args []string, out io.Writer) error {
 	return list(ctx, "events", args, out, "RECEIVED\tLEVEL\tISSUE\tEVENT", `
-		select to_char(e.received_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), e.level, i.title, e.event_id::text
+		select to_char(e.received_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), e.level, coalesce(i.title, '(no issue)'), e.event_id::text
 		from mesher.events e
 		left join mesher.issue_fingerprints f on f.project_id = e.project_id and f.fingerprint = e.fingerprint
 		left join mesher.issues i on i.project_id = f.project_id and i.id = f.issue_id
@@ -56,14 +56,13 @@ func runEvents(ctx context.Context, args []string, out io.Writer) error {
 
 func runIssues(ctx context.Context, args []string, out io.Writer) error {
 	return list(ctx, "issues", args, out, "LAST SEEN\tLEVEL\tEVENTS\tISSUE", `
-		select to_char(i.last_seen at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), i.level, i.title, i.event_count::text
+		select to_char(i.last_seen at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), i.level, i.event_count::text, i.title
 		from mesher.issues i
 		where ($1::uuid is null or i.project_id = $1::uuid)
 		order by i.last_seen desc, i.id desc limit $2`)
 }
 
-// list prints a query's rows: time, level, title and one more text, which stands last for events and third for
-// issues, as the heading says.
+// list prints the rows of a query, which are four texts each, under a heading.
 func list(ctx context.Context, name string, args []string, out io.Writer, heading, query string) error {
 	project, limit, err := listFlags(name, args)
 	if err != nil {
@@ -85,20 +84,11 @@ func list(ctx context.Context, name string, args []string, out io.Writer, headin
 	fmt.Fprintln(w, heading)
 	n := 0
 	for ; rows.Next(); n++ {
-		var at, level, last string
-		var title *string
-		if err := rows.Scan(&at, &level, &title, &last); err != nil {
+		var a, b, c, d string
+		if err := rows.Scan(&a, &b, &c, &d); err != nil {
 			return fmt.Errorf("list %s: %w", name, err)
 		}
-		shown := "(no issue)"
-		if title != nil {
-			shown = printable(*title)
-		}
-		if name == "issues" {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", at, level, last, shown)
-		} else {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", at, level, shown, last)
-		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(a), printable(b), printable(c), printable(d))
 	}
 	if err := rows.Err(); err != nil {
 		return explainList(name, err)

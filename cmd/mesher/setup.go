@@ -20,9 +20,6 @@ import (
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
-// setupAhead is how many days after today get their partition.
-const setupAhead = 14
-
 // setupLock makes one setup of a database wait for another: "setup" as a number.
 const setupLock = 0x7365747570
 
@@ -175,12 +172,12 @@ func (s *setup) migrate(ctx context.Context, conn *pgx.Conn) error {
 	if len(report.Applied) == 0 {
 		s.say("the schema is up to date")
 	}
-	today := time.Now().UTC()
-	first, last := today.AddDate(0, 0, -1), today.AddDate(0, 0, setupAhead)
-	if s.report.Partitions, err = postgres.EnsurePartitions(ctx, conn, first, last); err != nil {
+	first, last, made, err := postgres.PreparePartitions(ctx, conn, time.Now())
+	if err != nil {
 		return err
 	}
-	s.say("made %d partitions; every day from %s to %s has its own", s.report.Partitions, first.Format(time.DateOnly), last.Format(time.DateOnly))
+	s.report.Partitions = made
+	s.say("made %d partitions; every day from %s to %s has its own", made, first.Format(time.DateOnly), last.Format(time.DateOnly))
 	return nil
 }
 
@@ -188,7 +185,7 @@ func (s *setup) migrate(ctx context.Context, conn *pgx.Conn) error {
 // it has been given a password.
 func (s *setup) letIn(ctx context.Context, tx pgx.Tx, to *pgTarget) (lines []string, err error) {
 	for _, role := range []struct{ name, variable string }{
-		{"mesher_store", "DATABASE_URL_STORE"}, {"mesher_app", "DATABASE_URL_APP"},
+		{postgres.RoleStore, "DATABASE_URL_STORE"}, {postgres.RoleApp, "DATABASE_URL_APP"},
 	} {
 		r := setupRole{Name: role.name, Password: "first", URL: to.url(role.name, passwordPlaceholder)}
 		line := role.name + " can log in now"

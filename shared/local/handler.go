@@ -11,6 +11,7 @@ import (
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/web"
 )
 
@@ -85,9 +86,9 @@ func (p *Platform) health(w http.ResponseWriter, r *http.Request) error {
 func (p *Platform) lookup(f Function, admin string) (env.Lookup, error) {
 	database := admin
 	if p.database != nil {
-		role := roleApp
+		role := postgres.RoleApp
 		if f.Store {
-			role = roleStore
+			role = postgres.RoleStore
 		}
 		var err error
 		if database, err = as(admin, role, p.opts.Home); err != nil {

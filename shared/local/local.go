@@ -117,7 +117,10 @@ func (p *Platform) start(ctx context.Context) error {
 	if p.database != nil {
 		p.Info.DatabaseDir = p.database.dir
 	}
-	return p.connectQueue(ctx)
+	if err := p.connectQueue(ctx); err != nil {
+		return err
+	}
+	return p.Info.write(p.opts.Home)
 }
 
 // startParts starts everything behind the HTTP server at url.
@@ -203,7 +206,7 @@ func (p *Platform) connectQueue(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the Pub/Sub at %s does not answer as one; PUBSUB_EMULATOR_HOST must be its host:port: %w", p.opts.PubSub, err)
 	}
-	return p.Info.write(p.opts.Home)
+	return nil
 }
 
 // Wait returns when ctx ends or the HTTP server fails.

@@ -17,16 +17,6 @@ import (
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
-// The roles that functions connect as; the migrations create them.
-const (
-	roleApp   = "mesher_app"
-	roleStore = "mesher_store"
-)
-
-// partitionsAhead is how many days of partitions are made at start. A platform that runs for longer makes the
-// next ones as events arrive.
-const partitionsAhead = 14
-
 // openAdmin connects as the role that owns everything, by the rules that functions keep: no named statements,
 // and no unprotected connection to another machine.
 func (p *Platform) openAdmin(ctx context.Context, url string) (*postgres.Pool, error) {
@@ -58,7 +48,7 @@ func (p *Platform) prepare(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("prepare the database: %w", err)
 	}
 	if p.database != nil {
-		for _, role := range []string{roleApp, roleStore} {
+		for _, role := range []string{postgres.RoleApp, postgres.RoleStore} {
 			secret, err := rolePassword(p.opts.Home, role)
 			if err != nil {
 				return err
@@ -68,8 +58,7 @@ func (p *Platform) prepare(ctx context.Context, pool *pgxpool.Pool) error {
 			}
 		}
 	}
-	today := time.Now().UTC()
-	if _, err := postgres.EnsurePartitions(ctx, pool, today.AddDate(0, 0, -1), today.AddDate(0, 0, partitionsAhead)); err != nil {
+	if _, _, _, err := postgres.PreparePartitions(ctx, pool, time.Now()); err != nil {
 		return fmt.Errorf("prepare the database: %w", err)
 	}
 	return nil

@@ -13,6 +13,18 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
+// partitionsAhead is how many days after today have their partition when a database is prepared.
+const partitionsAhead = 14
+
+// PreparePartitions makes the partitions of the days around now, from yesterday to two weeks ahead, by
+// EnsurePartitions. It returns the first and the last of these days and how many partitions were created.
+func PreparePartitions(ctx context.Context, db Querier, now time.Time) (first, last time.Time, made int, err error) {
+	today := now.UTC()
+	first, last = today.AddDate(0, 0, -1), today.AddDate(0, 0, partitionsAhead)
+	made, err = EnsurePartitions(ctx, db, first, last)
+	return first, last, made, err
+}
+
 // EnsurePartitions makes sure that the UTC days from the one of from to the one of to, both included, have their
 // partition of events, and returns how many were created. Days must not lie more than 3660 apart. It blocks
 // neither readers nor writers of events. Call it outside a transaction that does other work: what it locks stays

@@ -26,6 +26,12 @@ type Execer interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
+// The roles that functions connect as. The migrations create them without LOGIN.
+const (
+	RoleStore = "mesher_store" // of what writes events
+	RoleApp   = "mesher_app"   // of everything else
+)
+
 // LetLogin gives a role LOGIN and a password, in one statement. Servers log such statements, so it holds what
 // the server would store instead of the password. The user of db needs CREATEROLE, and from version 16 on the
 // admin option for the role, which whoever created it has.
