@@ -28,9 +28,22 @@ const defaults = `
 
 // appGrants is everything that mesher_app may do. A migration that grants more has to say so here.
 var appGrants = []string{
-	"api_keys select", "api_keys update (last_used_at)", "dead_letters select", "events select",
-	"issue_fingerprints select", "issue_hourly_counts select", "issues select", "organizations select",
-	"projects select", "usage insert", "usage select", "usage update",
+	"api_keys insert", "api_keys select", "api_keys update (expires_at)", "api_keys update (label)",
+	"api_keys update (last_used_at)", "api_keys update (revoked_at)", "audit_log insert", "audit_log select",
+	"dead_letters select", "events select", "idempotency_keys delete", "idempotency_keys insert",
+	"idempotency_keys select", "invitations insert", "invitations select", "invitations update",
+	"issue_fingerprints select", "issue_hourly_counts select", "issues select", "memberships delete",
+	"memberships insert", "memberships select", "memberships update", "notifications insert",
+	"notifications select", "notifications update", "one_time_tokens delete", "one_time_tokens insert",
+	"one_time_tokens select", "one_time_tokens update", "organizations insert", "organizations select",
+	"organizations update (deleted_at)", "organizations update (name)", "organizations update (slug)",
+	"organizations update (updated_at)", "personal_access_tokens insert", "personal_access_tokens select",
+	"personal_access_tokens update", "projects insert", "projects select", "projects update (allowed_origins)",
+	"projects update (deleted_at)", "projects update (name)", "projects update (rate_limit)",
+	"projects update (retention_days)", "projects update (sample_rate)", "projects update (slug)",
+	"projects update (status)", "projects update (updated_at)", "sessions insert", "sessions select",
+	"sessions update", "throttles delete", "throttles insert", "throttles select", "throttles update",
+	"usage insert", "usage select", "usage update", "users delete", "users insert", "users select", "users update",
 }
 
 func TestPrivileges_OfAUserWhoFindsTheRoles(t *testing.T) {
@@ -156,8 +169,14 @@ func TestPrivileges_OfMesherAppAtWork(t *testing.T) {
 		"truncate mesher.events",
 		"select * from mesher.events_20260301",
 		"delete from mesher.events_20260301",
-		"update mesher.api_keys set revoked_at = null",
-		"insert into mesher.organizations (id, name, slug) values (gen_random_uuid(), 'a', 'a')",
+		"update mesher.api_keys set hash = hash",
+		"update mesher.projects set number = default",
+		"delete from mesher.organizations",
+		"delete from mesher.projects",
+		"delete from mesher.sessions",
+		"update mesher.audit_log set action = 'a.b'",
+		"delete from mesher.audit_log",
+		"truncate mesher.audit_log",
 		"select * from mesher.migrations",
 		"create table mesher.mine (n int)",
 		"set role mesher_owner",
