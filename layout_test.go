@@ -179,15 +179,16 @@ var importRules = []importRule{
 	}},
 	{"SQL lies in the models, shared/postgres and functions/store", func(f source, imported string) bool {
 		return within(imported, "github.com/jackc/pgx") && !f.test && !within(
-			f.dir, "cmd", "functions/store", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
-			"shared/pgtest", "shared/postgres", "shared/tenant")
+			f.dir, "cmd", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
+			"shared/outbox", "shared/pgtest", "shared/postgres", "shared/rest", "shared/tenant")
 	}},
 	{"pgtest is for tests", func(f source, imported string) bool {
 		return ours(imported, "shared/pgtest") && !f.test && !within(f.dir, "shared/pgtest")
 	}},
 	{"a pure package imports the standard library, its like and google/uuid", func(f source, imported string) bool {
 		pure := []string{
-			"shared/event", "shared/fault", "shared/grouping", "shared/otlp", "shared/rawjson", "shared/sentry",
+			"shared/event", "shared/fault", "shared/grouping", "shared/otlp", "shared/page", "shared/rawjson",
+			"shared/secret", "shared/sentry",
 		}
 		first, _, _ := strings.Cut(imported, "/")
 		standard := !strings.Contains(first, ".")

@@ -16,6 +16,7 @@ create table mesher.notifications (
                     constraint notifications_status_check check (status in ('pending', 'sent', 'skipped', 'failed')),
     attempts        integer not null default 0,
     claimed_until   timestamptz,
+    swept_at        timestamptz,
     last_error      text,
     created_at      timestamptz not null default now(),
     finished_at     timestamptz

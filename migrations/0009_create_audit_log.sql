@@ -21,8 +21,8 @@ create table mesher.audit_log (
     user_agent      text not null default '',
     details         jsonb not null default '{}'
 );
-create index audit_log_organization_id_idx on mesher.audit_log (organization_id, id);
-create index audit_log_actor_id_idx on mesher.audit_log (actor_id, id);
+create index audit_log_organization_id_idx on mesher.audit_log (organization_id, created_at, id);
+create index audit_log_actor_id_idx on mesher.audit_log (actor_id, created_at, id);
 select mesher.protect('mesher.audit_log');
 
 create function mesher.refuse_change() returns trigger

@@ -76,6 +76,7 @@ func (k Kind) Level() slog.Level { return table[k].level }
 type Error struct {
 	Kind       Kind
 	Detail     string
+	Code       string        // what programs tell the error by; empty: the kind's code
 	RetryAfter time.Duration // when set, the client is told to wait this long (rounded up to seconds)
 	Cause      error
 }
@@ -106,6 +107,22 @@ func (e *Error) After(d time.Duration) *Error {
 	c := *e
 	c.RetryAfter = d
 	return &c
+}
+
+// Named returns a copy of e with a stable code of its own, for errors that a program treats unlike others of the kind.
+func (e *Error) Named(code string) *Error {
+	c := *e
+	c.Code = code
+	return &c
+}
+
+// CodeOf returns the stable code of err: its own, or its kind's.
+func CodeOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Code != "" {
+		return e.Code
+	}
+	return KindOf(err).String()
 }
 
 // KindOf returns the kind of the outermost Error in err's chain, or Internal.

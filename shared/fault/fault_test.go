@@ -65,6 +65,40 @@ func TestAfter_LeavesTheOriginalAlone(t *testing.T) {
 	}
 }
 
+func TestNamed_LeavesTheOriginalAlone(t *testing.T) {
+	t.Parallel()
+	e := fault.Wrap(io.EOF, fault.Conflict, "taken").After(time.Second)
+	named := e.Named("slug_taken")
+	if e.Code != "" || named.Code != "slug_taken" || named.RetryAfter != time.Second || named.Kind != fault.Conflict || !errors.Is(named, io.EOF) {
+		t.Errorf("e = %#v, named = %#v", e, named)
+	}
+}
+
+func TestCodeOf(t *testing.T) {
+	t.Parallel()
+	named := fault.New(fault.Conflict, "taken").Named("slug_taken")
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"an error with a code of its own", named, "slug_taken"},
+		{"one without has its kind's", fault.New(fault.Conflict, "taken"), "conflict"},
+		{"wrapped in text", fmt.Errorf("create: %w", named), "slug_taken"},
+		{"wrapped in another kind, the outermost counts", fault.Wrap(named, fault.Unavailable, "away"), "unavailable"},
+		{"a code around a kind", fault.Wrap(io.EOF, fault.Invalid, "bad").Named("weak"), "weak"},
+		{"no kind", io.EOF, "internal"},
+		{"nil", nil, "internal"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := fault.CodeOf(tt.err); got != tt.want {
+				t.Errorf("CodeOf = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func ExampleWrap() {
 	err := fault.Wrap(io.ErrUnexpectedEOF, fault.Invalid, "the body was cut off")
 	fmt.Println(err)

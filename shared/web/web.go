@@ -49,7 +49,7 @@ func Handler(log *slog.Logger, f HandlerFunc) http.Handler {
 		if errors.Is(err, http.ErrAbortHandler) {
 			panic(http.ErrAbortHandler)
 		}
-		logFailure(ctx, log, r, err)
+		LogFailure(ctx, log, r.Method, r.URL.Path, err)
 		Fail(w, err)
 	})
 }
@@ -68,13 +68,13 @@ func guard(f HandlerFunc, w http.ResponseWriter, r *http.Request) (err error) {
 	return f(w, r)
 }
 
-// logFailure writes one line a failed request. The query is left out: it may hold a key. So is the text of an
+// LogFailure writes one line a failed request. The query is left out: it may hold a key. So is the text of an
 // error that is the client's own, which may repeat what the client sent; the client was told it.
-func logFailure(ctx context.Context, log *slog.Logger, r *http.Request, err error) {
+func LogFailure(ctx context.Context, log *slog.Logger, method, path string, err error) {
 	kind := fault.KindOf(err)
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path),
-		slog.Int("status", kind.Status()), slog.String("code", kind.String()),
+		slog.String("method", method), slog.String("path", path),
+		slog.Int("status", kind.Status()), slog.String("code", fault.CodeOf(err)),
 	}
 	if kind.Level() > slog.LevelInfo {
 		attrs = append(attrs, slog.String("error", err.Error()))
@@ -96,13 +96,13 @@ func Fail(w http.ResponseWriter, err error) {
 	if errors.As(err, &e) {
 		detail = e.Detail
 		if e.RetryAfter > 0 {
-			w.Header().Set("Retry-After", retryAfter(e.RetryAfter))
+			w.Header().Set("Retry-After", RetryAfter(e.RetryAfter))
 		}
 	}
 	body["type"] = "about:blank"
 	body["title"] = http.StatusText(kind.Status())
 	body["status"] = kind.Status()
-	body["code"] = kind.String()
+	body["code"] = fault.CodeOf(err)
 	body["detail"] = detail
 	write(w, "application/problem+json", kind.Status(), body)
 }
@@ -129,7 +129,7 @@ func write(w http.ResponseWriter, contentType string, status int, v any) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-// retryAfter formats d as whole seconds, rounded up, at least 1.
-func retryAfter(d time.Duration) string {
+// RetryAfter formats d as the header of that name holds it: whole seconds, rounded up, at least 1.
+func RetryAfter(d time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }

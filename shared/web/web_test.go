@@ -76,6 +76,12 @@ func TestHandler_AnswersProblems(t *testing.T) {
 			},
 		},
 		{
+			name: "with a code of its own", err: fault.Wrap(cause, fault.Conflict, "taken").Named("slug_taken"), status: 409,
+			want: map[string]any{
+				"type": "about:blank", "title": "Conflict", "status": 409.0, "code": "slug_taken", "detail": "taken",
+			},
+		},
+		{
 			name: "with nothing of an error that nobody classified", err: fmt.Errorf("query: %w", cause), status: 500,
 			want: map[string]any{
 				"type": "about:blank", "title": "Internal Server Error", "status": 500.0, "code": "internal",
@@ -190,5 +196,16 @@ func TestJSON_ValueThatCannotBeEncoded(t *testing.T) {
 	s, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) error { return web.JSON(w, http.StatusOK, math.NaN()) })
 	if resp, body := get(t, s, "/"); resp.StatusCode != http.StatusInternalServerError || strings.Contains(body, "NaN") {
 		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[time.Duration]string{
+		-time.Hour: "1", 0: "1", time.Nanosecond: "1", time.Second: "1", time.Second + 1: "2", time.Minute: "60",
+	} {
+		if got := web.RetryAfter(in); got != want {
+			t.Errorf("RetryAfter(%s) = %q, want %q", in, got, want)
+		}
 	}
 }
