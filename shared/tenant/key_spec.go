@@ -2,12 +2,10 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mesherhq/mesher/shared/fault"
 )
@@ -65,9 +63,8 @@ func issueKey(ctx context.Context, db DB, project, id uuid.UUID, spec KeySpec) (
 		values ($1, $2, $3, $4, $5, $6, nullif($7::text, ''), statement_timestamp(),
 		        case when $8::bigint > 0 then statement_timestamp() + $8::bigint * interval '1 microsecond' end)`,
 		id, project, hash[:], prefix, lastFour, spec.Label, spec.Environment, spec.Lifetime.Microseconds())
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.ConstraintName == "api_keys_project_id_fkey" {
-		return Key{}, "", fault.New(fault.NotFound, "there is no project with the id %s", project)
+	if violates(err, "api_keys_project_id_fkey") {
+		return Key{}, "", errNoProject(project)
 	}
 	if err != nil {
 		return Key{}, "", fmt.Errorf("create an API key: %w", err)

@@ -41,10 +41,12 @@ type Key struct {
 // Name is how people recognise the key: its start and its last four characters.
 func (k Key) Name() string { return k.Prefix + "…" + k.LastFour }
 
+const keyState = `
+	case when k.revoked_at <= clock_timestamp() then 'revoked'
+	     when k.expires_at <= clock_timestamp() then 'expired' else 'active' end`
+
 const selectKeys = `
-	select k.id, k.project_id, o.slug || '/' || p.slug, k.prefix, k.last_four, k.label, coalesce(k.environment, ''),
-	       case when k.revoked_at <= clock_timestamp() then 'revoked'
-	            when k.expires_at <= clock_timestamp() then 'expired' else 'active' end,
+	select k.id, k.project_id, o.slug || '/' || p.slug, k.prefix, k.last_four, k.label, coalesce(k.environment, ''),` + keyState + `,
 	       k.created_at, k.last_used_at, k.expires_at, k.revoked_at
 	from mesher.api_keys k
 	join mesher.projects p on p.id = k.project_id

@@ -12,11 +12,6 @@ import (
 	"github.com/mesherhq/mesher/shared/fault"
 )
 
-// Beginner begins transactions: a pool, a connection, or a transaction, which begins one within itself.
-type Beginner interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
-}
-
 // Rotation is a key that was replaced, and its successor.
 type Rotation struct {
 	Old, New Key
