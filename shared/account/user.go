@@ -104,10 +104,10 @@ func FindLogin(ctx context.Context, db DB, email string) (User, string, error) {
 	return u, hash, err
 }
 
-// AnyUser reports whether there is a user at all.
+// AnyUser reports whether there is a user whose address is verified: anybody can cause one who is not.
 func AnyUser(ctx context.Context, db DB) (bool, error) {
 	var any bool
-	if err := db.QueryRow(ctx, `select exists (select from mesher.users)`).Scan(&any); err != nil {
+	if err := db.QueryRow(ctx, `select exists (select from mesher.users where email_verified_at is not null)`).Scan(&any); err != nil {
 		return false, fmt.Errorf("look for a user: %w", err)
 	}
 	return any, nil

@@ -21,12 +21,13 @@ func RenameUser(ctx context.Context, db DB, id uuid.UUID, name string) (User, er
 	return foundUser(u, err, "rename a user")
 }
 
-// SetPassword stores the hash of a new password and makes links that would set another one worthless. It ends no session.
+// SetPassword stores the hash of a new password and makes the links worthless that were sent before and set another
+// password or address: whoever the new one is to keep out could come back by them. It ends no session.
 func SetPassword(ctx context.Context, db DB, id uuid.UUID, hash string) error {
 	return changeUser(ctx, db, "set a password", `
 		with void as (
 			update mesher.one_time_tokens set used_at = now()
-			where user_id = $1::uuid and purpose = 'reset_password' and used_at is null)
+			where user_id = $1::uuid and purpose in ('reset_password', 'change_email') and used_at is null)
 		update mesher.users set password_hash = $2, updated_at = now() where id = $1::uuid`, id, hash)
 }
 
