@@ -19,7 +19,10 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
+	"github.com/mesherhq/mesher/functions/api"
+	"github.com/mesherhq/mesher/functions/auth"
 	"github.com/mesherhq/mesher/functions/ingest"
+	"github.com/mesherhq/mesher/functions/notify"
 	"github.com/mesherhq/mesher/functions/store"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
@@ -41,6 +44,7 @@ type Function struct {
 	Name     string // the entry point's name in the cloud
 	Trigger  Trigger
 	Path     string // where it answers, with its method
+	Topic    string // the topic whose messages it is pushed, when one triggers it
 	Doc      string
 	Settings []env.Setting
 	Build    boot.Build
@@ -56,10 +60,28 @@ func Functions() []Function {
 			Build:    ingest.Build,
 		},
 		{
-			Name: "Store", Trigger: Topic, Path: "POST /",
+			Name: "Store", Trigger: Topic, Topic: "events", Path: "POST /",
 			Doc:      "stores published events in batches, each once, and counts them into issues",
 			Settings: env.Describe(&store.Config{}),
 			Build:    store.Build,
+		},
+		{
+			Name: "Auth", Trigger: HTTP, Path: "/auth/",
+			Doc:      "lets people in: registration, logins and sessions, passwords, invitations",
+			Settings: env.Describe(&auth.Config{}),
+			Build:    auth.Build,
+		},
+		{
+			Name: "API", Trigger: HTTP, Path: "/api/v1/",
+			Doc:      "manages organizations, members, projects and keys, and reads what is known of them",
+			Settings: env.Describe(&api.Config{}),
+			Build:    api.Build,
+		},
+		{
+			Name: "Notify", Trigger: Topic, Topic: "notifications", Path: "POST /",
+			Doc:      "delivers notifications: mails about accounts and invitations",
+			Settings: env.Describe(&notify.Config{}),
+			Build:    notify.Build,
 		},
 	}
 }

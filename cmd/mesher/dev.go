@@ -109,7 +109,7 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 	opts.PubSub, _ = env.OS("PUBSUB_EMULATOR_HOST")
 	for _, f := range mesher.Functions() {
 		opts.Functions = append(opts.Functions, local.Function{
-			Name: f.Name, Path: f.Path, Push: f.Trigger == mesher.Topic, Store: f.Name == "Store", Build: f.Build,
+			Name: f.Name, Path: f.Path, Topic: f.Topic, Store: f.Name == "Store", Build: f.Build,
 		})
 	}
 	return opts, logs, nil
@@ -189,11 +189,28 @@ Send a first event:
 See what is stored:
   %[6]sgo run ./cmd/mesher events
 
+Log in:
+  curl -X POST %[1]s/auth/v1/login -H 'Content-Type: application/json' \
+    -d '{"email":"%[7]s","password":"%[8]s"}'
+
 DSN          %[4]s
+Mails        %[9]s
 Details      %[5]s
 Stop         Ctrl-C
 
-`, info.URL, info.APIKey, time.Now().Unix(), info.DSN, filepath.Join(dir, "dev.json"), elsewhere())
+`, info.URL, info.APIKey, time.Now().Unix(), info.DSN, filepath.Join(dir, "dev.json"), elsewhere(), info.Email, info.Password,
+		mailsGo(dir))
+}
+
+// mailsGo says where mails go.
+func mailsGo(dir string) string {
+	if v, ok := env.OS("MAIL_DIR"); ok && v != "" {
+		return v
+	}
+	if v, ok := env.OS("SMTP_URL"); ok && v != "" {
+		return "sent by the server of SMTP_URL"
+	}
+	return filepath.Join(dir, "mail")
 }
 
 // startProfile starts a CPU profile and returns the function that ends it.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +29,11 @@ func TestDev_TakesANewcomerFromStartToFirstEvent(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(home, "dev.json")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("dev.json = %v, %v; want a file that only its owner can read", info, err)
+	}
+
+	logIn(t, p)
+	if log, err := os.ReadFile(filepath.Join(home, "mesher.log")); err != nil || len(log) == 0 || strings.Contains(string(log), p.Password) {
+		t.Errorf("the log holds the password, or cannot be read: %v", err)
 	}
 
 	a, err := send(p.URL, p.APIKey, fmt.Appendf(nil, `{"message":"Hello, Mesher","level":"error","timestamp":%d}`, time.Now().Unix()))
@@ -61,6 +68,9 @@ func TestDev_TakesANewcomerFromStartToFirstEvent(t *testing.T) {
 	gone(t, home, p)
 
 	again := start(t, home)
+	if again.Email != p.Email || again.Password != p.Password {
+		t.Error("the second start has another login")
+	}
 	if again.APIKey != p.APIKey || again.ProjectID != p.ProjectID {
 		t.Errorf("the second start has key %s of project %s, want %s of %s", again.APIKey, again.ProjectID, p.APIKey, p.ProjectID)
 	}
@@ -77,6 +87,37 @@ func TestDev_TakesANewcomerFromStartToFirstEvent(t *testing.T) {
 		t.Errorf("exit code after SIGTERM = %d, want 0", code)
 	}
 	gone(t, home, again)
+}
+
+// logIn does what the greeting says.
+func logIn(t *testing.T, p *platform) {
+	t.Helper()
+	line := regexp.MustCompile(`curl -X POST (\S+/login) -H 'Content-Type: (\S+)' \\\n +-d '(.+)'\n`).FindStringSubmatch(p.out.String())
+	if line == nil {
+		t.Fatalf("the greeting does not say how to log in:\n%s", p.out.String())
+	}
+	resp, err := client.Post(line[1], line[2], strings.NewReader(line[3]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("the greeting's line is answered %d, %v: %s", resp.StatusCode, err, text)
+	}
+	in := decoded[struct {
+		Token string `json:"token"`
+		User  struct {
+			Email string `json:"email"`
+		} `json:"user"`
+	}](t, string(text))
+	if !strings.HasPrefix(in.Token, "mshs_") || in.User.Email != p.Email {
+		t.Errorf("the greeting's line logs in %q", in.User.Email)
+	}
+	users, code := runProgram(t, p.home, "users", "list", "-search", p.Email)
+	if code != 0 || !strings.Contains(users, "local (owner)") {
+		t.Errorf("mesher users list ends with %d:\n%s", code, users)
+	}
 }
 
 func TestDev_RefusesWhatIsTaken(t *testing.T) {

@@ -98,7 +98,7 @@ func runKeys(ctx context.Context, args []string, out io.Writer) error {
 		defer db.Close()
 		ctx, cancel := context.WithTimeout(ctx, keysMost)
 		defer cancel()
-		return explainKeys(a.run(ctx, db, o, out))
+		return explainDatabase(a.run(ctx, db, o, out))
 	}
 	return fmt.Errorf("%w: mesher keys has no action %q\n%s", errUsage, args[0], keysUsage())
 }
@@ -147,8 +147,8 @@ func localProject() string {
 	return info.ProjectID.String()
 }
 
-// explainKeys says what to do about an error of the database.
-func explainKeys(err error) error {
+// explainDatabase says what to do about an error of the database.
+func explainDatabase(err error) error {
 	switch postgres.SQLState(err) {
 	case "42P01", "3F000":
 		return fmt.Errorf("the database has no schema yet, run mesher setup or mesher migrate: %w", err)

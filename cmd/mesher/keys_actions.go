@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -47,7 +49,15 @@ func keysCreate(ctx context.Context, db *postgres.Pool, o keysOptions, out io.Wr
 	if err != nil {
 		return fmt.Errorf("find the project (-project): %w", err)
 	}
-	k, key, err := tenant.IssueKey(ctx, db, p.ID, o.spec)
+	var k tenant.Key
+	var key string
+	err = postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
+		if k, key, err = tenant.IssueKey(ctx, tx, p.ID, o.spec); err != nil {
+			return err
+		}
+		return recordKey(ctx, tx, p.OrganizationID, operator("keys"), "key.create", k,
+			particulars{"environment": k.Environment, "expires_at": until(k.ExpiresAt)})
+	})
 	if err != nil {
 		return err
 	}
@@ -70,11 +80,19 @@ func keysRotate(ctx context.Context, db *postgres.Pool, o keysOptions, out io.Wr
 	if err != nil {
 		return fmt.Errorf("%w: -overlap: %w", errUsage, err)
 	}
-	k, err := keyInScope(ctx, db, o)
+	k, organization, err := keyInScope(ctx, db, o)
 	if err != nil {
 		return err
 	}
-	r, err := tenant.RotateKey(ctx, db, k.ProjectID, k.ID, overlap)
+	var r tenant.Rotation
+	err = postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
+		if r, err = tenant.RotateKey(ctx, tx, k.ProjectID, k.ID, overlap); err != nil {
+			return err
+		}
+		return recordKey(ctx, tx, organization, operator("keys"), "key.rotate", r.Old, particulars{
+			"expires_at": until(r.Old.ExpiresAt), "successor": particulars{"id": r.New.ID, "name": r.New.Name()},
+		})
+	})
 	if err != nil {
 		return err
 	}
@@ -92,11 +110,17 @@ func keysRotate(ctx context.Context, db *postgres.Pool, o keysOptions, out io.Wr
 }
 
 func keysRevoke(ctx context.Context, db *postgres.Pool, o keysOptions, out io.Writer) error {
-	k, err := keyInScope(ctx, db, o)
+	k, organization, err := keyInScope(ctx, db, o)
 	if err != nil {
 		return err
 	}
-	k, changed, err := tenant.RevokeKey(ctx, db, k.ProjectID, k.ID)
+	var changed bool
+	err = postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
+		if k, changed, err = tenant.RevokeKey(ctx, tx, k.ProjectID, k.ID); err != nil || !changed {
+			return err
+		}
+		return recordKey(ctx, tx, organization, operator("keys"), "key.revoke", k, particulars{})
+	})
 	if err != nil {
 		return err
 	}
@@ -126,13 +150,18 @@ func keysInScope(ctx context.Context, db *postgres.Pool, o keysOptions) ([]tenan
 	return tenant.ListKeys(ctx, db, p.ID)
 }
 
-// keyInScope returns the one of them that is named.
-func keyInScope(ctx context.Context, db *postgres.Pool, o keysOptions) (tenant.Key, error) {
+// keyInScope returns the one of them that is named, and its organization.
+func keyInScope(ctx context.Context, db *postgres.Pool, o keysOptions) (tenant.Key, uuid.UUID, error) {
 	keys, err := keysInScope(ctx, db, o)
 	if err != nil {
-		return tenant.Key{}, err
+		return tenant.Key{}, uuid.Nil, err
 	}
-	return tenant.PickKey(keys, o.key)
+	k, err := tenant.PickKey(keys, o.key)
+	if err != nil {
+		return tenant.Key{}, uuid.Nil, err
+	}
+	p, err := tenant.PickProject(ctx, db, k.ProjectID.String())
+	return k, p.OrganizationID, err
 }
 
 // shownTime shows a time of the database, in UTC.

@@ -27,6 +27,7 @@ func commands() []command {
 		{"setup", "prepare a database for a deployment", runSetup},
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
+		{"users", "list and invite people, and let them in or out", runUsers},
 		{"bench", "measure a platform: COPY, Store and the whole path side by side", runBench},
 	}
 }

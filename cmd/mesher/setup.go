@@ -26,6 +26,7 @@ const setupLock = 0x7365747570
 // setup is one run of `mesher setup`.
 type setup struct {
 	organization, project string
+	owner                 setupOwner
 	rotate                bool
 	file                  secretFile
 	cfg                   postgres.Config
@@ -33,6 +34,9 @@ type setup struct {
 	say                   func(format string, args ...any)
 	report                setupReport
 	secrets               []secret
+	who                   tenant.Actor
+	in                    tenant.Organization
+	first                 tenant.Project
 }
 
 // setupReport says what a run found and did, without any secret but those in Env.
@@ -43,6 +47,7 @@ type setupReport struct {
 	Organization setupTenant       `json:"organization"`
 	Project      setupTenant       `json:"project"`
 	APIKey       *tenant.Key       `json:"api_key,omitempty"` // only when this run created it
+	Owner        *setupUser        `json:"owner,omitempty"`   // only when -owner names one
 	Env          map[string]string `json:"env,omitempty"`
 	File         string            `json:"file,omitempty"`
 	Notes        []string          `json:"notes,omitempty"`
@@ -62,16 +67,24 @@ type setupTenant struct {
 	Created bool   `json:"created"`
 }
 
+type setupUser struct {
+	ID      string `json:"id"`
+	Email   string `json:"email"`
+	Created bool   `json:"created"`
+}
+
 func runSetup(ctx context.Context, args []string, out io.Writer) error {
 	return setupWith(ctx, env.OS, args, out)
 }
 
 // setupWith runs the command with settings from anywhere.
 func setupWith(ctx context.Context, lookup env.Lookup, args []string, out io.Writer) error {
-	var s setup
+	s := setup{who: operator("setup")}
 	flags := flag.NewFlagSet("setup", flag.ContinueOnError)
 	flags.StringVar(&s.organization, "organization", "Default", "name of the first organization")
 	flags.StringVar(&s.project, "project", "Default", "name of the first project")
+	flags.StringVar(&s.owner.email, "owner", "", "address of the organization's owner, who is created with a password unless there is such a user")
+	flags.StringVar(&s.owner.name, "owner-name", "", "name of the owner, when created")
 	flags.BoolVar(&s.rotate, "rotate-passwords", false, "give the functions' roles new passwords even if they have some")
 	flags.StringVar(&s.file.path, "out", "", "write the secrets to this file, readable by its owner only, instead of printing them")
 	flags.BoolVar(&s.file.force, "force", false, "let -out replace a file")
@@ -100,6 +113,9 @@ func setupWith(ctx context.Context, lookup env.Lookup, args []string, out io.Wri
 func (s *setup) check(lookup env.Lookup) error {
 	if err := errors.Join(tenant.CheckName("organization's name", s.organization), tenant.CheckName("project's name", s.project)); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err := s.owner.check(lookup); err != nil {
+		return err
 	}
 	if err := env.Read(lookup, &s.cfg); err != nil {
 		return fmt.Errorf("find the database to set up: %w", err)
@@ -134,7 +150,7 @@ func (s *setup) run(ctx context.Context) error {
 	if err := s.migrate(ctx, conn); err != nil {
 		return err
 	}
-	// Passwords, key and the file that holds them come into being together or not at all.
+	// Passwords, key, owner and the file that holds their secrets come into being together or not at all.
 	var done []string
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock("+strconv.Itoa(setupLock)+")"); err != nil {

@@ -95,7 +95,7 @@ func (f *secretFile) stage(secrets []secret) error {
 		return fmt.Errorf("write the file of -out: %w", err)
 	}
 	f.tmp = tmp.Name()
-	_, err = tmp.WriteString("# What the functions of Mesher need. It is kept nowhere else.\n" + envLines(secrets))
+	_, err = tmp.WriteString("# What the functions of Mesher and its owner need. It is kept nowhere else.\n" + envLines(secrets))
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("write the file of -out: %w", err)
 	}

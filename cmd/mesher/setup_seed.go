@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
@@ -17,39 +16,63 @@ import (
 // ingestPlaceholder stands in a DSN for the host of Ingest, which is not known before that is deployed.
 const ingestPlaceholder = "INGEST_HOST"
 
-// seed makes sure that there is an organization, a project and a key to send a first event with.
-func (s *setup) seed(ctx context.Context, tx pgx.Tx, _ *pgTarget) ([]string, error) {
+// seed makes sure that there is an organization, a project and a key to send a first event with, and an owner if one
+// is asked for.
+func (s *setup) seed(ctx context.Context, tx pgx.Tx, _ *pgTarget) (lines []string, err error) {
+	for _, step := range []func(context.Context, pgx.Tx) (string, error){
+		s.seedOrganization, s.seedProject, s.seedKey, s.seedOwner,
+	} {
+		line, err := step(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
+func (s *setup) seedOrganization(ctx context.Context, tx pgx.Tx) (string, error) {
 	slug := tenant.Slug(s.organization)
 	o, err := tenant.FindOrganization(ctx, tx, slug)
 	created := fault.Is(err, fault.NotFound)
 	if created {
-		o, err = tenant.EnsureOrganization(ctx, tx, s.organization, slug)
+		if o, err = tenant.EnsureOrganization(ctx, tx, s.organization, slug); err == nil {
+			err = tenant.Record(ctx, tx, o.ID, s.who, "organization.create",
+				tenant.Target{Kind: "organization", ID: o.ID, Name: o.Name}, particulars{"slug": o.Slug})
+		}
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
+	s.in = o
 	s.report.Organization = setupTenant{ID: o.ID.String(), Name: o.Name, Slug: o.Slug, Created: created}
-	lines := []string{fmt.Sprintf("organization %s (%s) %s", o.Slug, printable(o.Name), madeOrFound(created))}
+	return fmt.Sprintf("organization %s (%s) %s", o.Slug, printable(o.Name), madeOrFound(created)), nil
+}
 
-	slug = tenant.Slug(s.project)
-	p, err := tenant.FindProject(ctx, tx, o.ID, slug)
-	if created = fault.Is(err, fault.NotFound); created {
-		p, err = tenant.EnsureProject(ctx, tx, o.ID, s.project, slug)
+func (s *setup) seedProject(ctx context.Context, tx pgx.Tx) (string, error) {
+	slug := tenant.Slug(s.project)
+	p, err := tenant.FindProject(ctx, tx, s.in.ID, slug)
+	created := fault.Is(err, fault.NotFound)
+	if created {
+		if p, err = tenant.EnsureProject(ctx, tx, s.in.ID, s.project, slug); err == nil {
+			err = tenant.Record(ctx, tx, s.in.ID, s.who, "project.create",
+				tenant.Target{Kind: "project", ID: p.ID, Name: p.Name}, particulars{"slug": p.Slug})
+		}
 	}
 	if err != nil {
-		return nil, err
+		return "", err
 	}
+	s.first = p
 	s.report.Project = setupTenant{ID: p.ID.String(), Name: p.Name, Slug: p.Slug, Number: p.Number, Created: created}
-	lines = append(lines, fmt.Sprintf("project %s/%s (%s), number %d, %s", o.Slug, p.Slug, printable(p.Name), p.Number, madeOrFound(created)))
-
-	line, err := s.seedKey(ctx, tx, p.ID, p.Number)
-	return append(lines, line), err
+	return fmt.Sprintf("project %s/%s (%s), number %d, %s", s.in.Slug, p.Slug, printable(p.Name), p.Number, madeOrFound(created)), nil
 }
 
 // seedKey creates the project's first key. A project that has or had one gets no other: it may have been revoked
 // for a reason.
-func (s *setup) seedKey(ctx context.Context, tx pgx.Tx, project uuid.UUID, number int64) (string, error) {
-	keys, err := tenant.ListKeys(ctx, tx, project)
+func (s *setup) seedKey(ctx context.Context, tx pgx.Tx) (string, error) {
+	keys, err := tenant.ListKeys(ctx, tx, s.first.ID)
 	if err != nil {
 		return "", err
 	}
@@ -62,15 +85,19 @@ func (s *setup) seedKey(ctx context.Context, tx pgx.Tx, project uuid.UUID, numbe
 		}
 		return fmt.Sprintf("the project has API keys already, %d active of %d (mesher keys create makes another)", active, len(keys)), nil
 	}
-	k, key, err := tenant.IssueKey(ctx, tx, project, tenant.KeySpec{Label: "mesher setup"})
+	k, key, err := tenant.IssueKey(ctx, tx, s.first.ID, tenant.KeySpec{Label: "mesher setup"})
 	if err != nil {
+		return "", err
+	}
+	if err := recordKey(ctx, tx, s.in.ID, s.who, "key.create", k,
+		particulars{"environment": k.Environment, "expires_at": until(k.ExpiresAt)}); err != nil {
 		return "", err
 	}
 	s.report.APIKey = &k
 	s.secrets = append(
 		s.secrets,
 		secret{name: "MESHER_API_KEY", value: key},
-		secret{name: "MESHER_DSN", value: "https://" + key + "@" + ingestPlaceholder + "/" + strconv.FormatInt(number, 10)},
+		secret{name: "MESHER_DSN", value: "https://" + key + "@" + ingestPlaceholder + "/" + strconv.FormatInt(s.first.Number, 10)},
 	)
 	return "API key " + k.Name() + " created", nil
 }
@@ -102,7 +129,7 @@ func (s *setup) finish() error {
 
 // print ends the report for people: the secrets, or where they are.
 func (s *setup) print(out io.Writer) error {
-	text := "\n# What the functions need. It is shown this once: keep it where secrets are kept.\n" + envLines(s.secrets)
+	text := "\n# What the functions and the owner need. It is shown this once: keep it where secrets are kept.\n" + envLines(s.secrets)
 	switch {
 	case s.report.File != "":
 		text = "the secrets are in " + s.report.File + ", which only its owner can read\n"
@@ -115,7 +142,7 @@ func (s *setup) print(out io.Writer) error {
 		text += "\nNote: " + note + "\n"
 	}
 	if _, err := io.WriteString(out, text); err != nil {
-		return errors.Join(errors.New("the secrets could not be printed; -rotate-passwords and mesher keys create make others"), err)
+		return errors.Join(errors.New("the secrets could not be printed; -rotate-passwords, mesher keys create and mesher users link make others"), err)
 	}
 	return nil
 }

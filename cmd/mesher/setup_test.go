@@ -234,7 +234,7 @@ func TestSetup_KeepsRolesApart(t *testing.T) {
 	if access, err := tenant.FindAccess(t.Context(), app, hash); err != nil || access.ProjectNumber != 1 {
 		t.Errorf("the key opens %+v, %v", access, err)
 	}
-	for _, sql := range []string{"delete from mesher.events", "set role mesher_owner", "alter role mesher_store password 'x'", "update mesher.api_keys set revoked_at = now()"} {
+	for _, sql := range []string{"delete from mesher.events", "set role mesher_owner", "alter role mesher_store password 'x'", "update mesher.api_keys set hash = hash", "delete from mesher.audit_log"} {
 		if _, err := app.Exec(t.Context(), sql); postgres.SQLState(err) != "42501" {
 			t.Errorf("%s as mesher_app: %v, want permission denied", sql, err)
 		}

@@ -10,7 +10,8 @@ import (
 // Config is the settings of Ingest. Sizes are in bytes.
 type Config struct {
 	Database postgres.Config
-	Topic    topic.Config
+	Queue    topic.Config
+	Topic    string `env:"EVENTS_TOPIC" envDefault:"events" doc:"Pub/Sub topic that accepted events are published to"`
 
 	Concurrency int   `env:"INGEST_CONCURRENCY" envDefault:"1000" doc:"requests that one instance takes at a time; a quarter of them may wait for one project"`
 	Memory      int64 `env:"INGEST_MEMORY" envDefault:"268435456" doc:"bytes of request bodies and events that an instance holds at a time, half of it for one project; at most a third of its memory"`

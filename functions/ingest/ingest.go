@@ -64,7 +64,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	pub, err := topic.Open(ctx, cfg.Topic)
+	pub, err := topic.Open(ctx, cfg.Queue, cfg.Topic)
 	if err != nil {
 		pool.Close()
 		return nil, err

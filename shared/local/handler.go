@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/mesherhq/mesher/shared/boot"
-	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
-	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/web"
 )
 
@@ -25,11 +22,14 @@ func (p *Platform) handler(admin string) (http.Handler, error) {
 		}
 		l := boot.New(f.Name, f.Build, lookup, p.opts.Log)
 		p.functions = append(p.functions, l)
-		if f.Push {
+		if f.Topic != "" {
 			mux.Handle(pushPath(f.Name), p.pushed(l))
 			continue
 		}
-		_, path, _ := strings.Cut(f.Path, " ")
+		path := prefix(f.Path)
+		if path == "" {
+			return nil, fmt.Errorf("the function %s has no path of its own: %q", f.Name, f.Path)
+		}
 		mux.Handle(path, l)
 		mux.Handle(path+"/", l)
 	}
@@ -38,6 +38,15 @@ func (p *Platform) handler(admin string) (http.Handler, error) {
 		return fault.New(fault.NotFound, "nothing is here; the README lists the paths")
 	}))
 	return mux, nil
+}
+
+// prefix returns the path that a function is served at and below, without a slash at its end. The method that may stand
+// in front is the function's own business.
+func prefix(path string) string {
+	if i := strings.LastIndexByte(path, ' '); i >= 0 {
+		path = path[i+1:]
+	}
+	return strings.TrimRight(path, "/")
 }
 
 // pushPath is where the queue pushes the messages of a function. In the cloud each function has a URL of its
@@ -79,58 +88,4 @@ func (p *Platform) health(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return web.JSON(w, http.StatusOK, map[string]any{"status": "ok", "functions": parts})
-}
-
-// lookup returns the settings of one function: what Terraform sets in the cloud, then what Options.Lookup
-// knows.
-func (p *Platform) lookup(f Function, admin string) (env.Lookup, error) {
-	database := admin
-	if p.database != nil {
-		role := postgres.RoleApp
-		if f.Store {
-			role = postgres.RoleStore
-		}
-		var err error
-		if database, err = as(admin, role, p.opts.Home); err != nil {
-			return nil, err
-		}
-	}
-	own := map[string]func() string{
-		"DATABASE_URL":         func() string { return database },
-		"GOOGLE_CLOUD_PROJECT": func() string { return project },
-		// The address is known only once the queue runs; functions are built later than that.
-		"PUBSUB_EMULATOR_HOST":  func() string { return p.opts.PubSub },
-		"PUBSUB_EMULATOR_TOKEN": func() string { return p.queueToken },
-	}
-	return func(name string) (string, bool) {
-		if value, ok := own[name]; ok {
-			return value(), true
-		}
-		if value, ok := p.opts.Lookup(name); ok {
-			return value, true
-		}
-		value, ok := laptop[name]
-		return value, ok
-	}, nil
-}
-
-// laptop are the settings whose defaults are meant for one of many instances behind Google's front end. Here
-// one instance takes every connection, and no pooler counts its own.
-var laptop = map[string]string{
-	"INGEST_CONCURRENCY": "8000",
-	"DATABASE_POOL_SIZE": "6",
-}
-
-// as returns the URL of the same database for another role, with the password that is kept for it.
-func as(admin, role, home string) (string, error) {
-	u, err := url.Parse(admin)
-	if err != nil {
-		return "", fmt.Errorf("parse the database's URL: %w", err)
-	}
-	secret, err := rolePassword(home, role)
-	if err != nil {
-		return "", err
-	}
-	u.User = url.UserPassword(role, secret)
-	return u.String(), nil
 }

@@ -1,19 +1,12 @@
 package local
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
-
-	"github.com/mesherhq/mesher/shared/tenant"
 )
 
 // Info is what a person or a script needs to use a running platform. It is kept in dev.json, readable by its
@@ -24,6 +17,8 @@ type Info struct {
 	DSN            string    `json:"dsn"`
 	DatabaseURL    string    `json:"database_url"`
 	DatabaseDir    string    `json:"database_dir,omitempty"` // of the own Postgres; as root not always below the home
+	Email          string    `json:"email"`                  // of the user to log in as
+	Password       string    `json:"password"`
 	OrganizationID uuid.UUID `json:"organization_id"`
 	ProjectID      uuid.UUID `json:"project_id"`
 }
@@ -53,30 +48,4 @@ func (i Info) write(home string) error {
 		return fmt.Errorf("write %s: %w", infoFile, err)
 	}
 	return nil
-}
-
-// seed makes sure that there is an organization, a project and a key to send a first event with.
-func seed(ctx context.Context, db tenant.DB, home, url string, database string) (Info, error) {
-	last, err := ReadInfo(home)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Info{}, err
-	}
-	org, err := tenant.EnsureOrganization(ctx, db, "Local", "local")
-	if err != nil {
-		return Info{}, fmt.Errorf("seed: %w", err)
-	}
-	project, err := tenant.EnsureProject(ctx, db, org.ID, "First project", "first")
-	if err != nil {
-		return Info{}, fmt.Errorf("seed: %w", err)
-	}
-	key, err := tenant.EnsureKey(ctx, db, project.ID, "mesher dev", last.APIKey)
-	if err != nil {
-		return Info{}, fmt.Errorf("seed: %w", err)
-	}
-	scheme, host, _ := strings.Cut(url, "://")
-	return Info{
-		URL: url, APIKey: key, DatabaseURL: database,
-		DSN:            scheme + "://" + key + "@" + host + "/" + strconv.FormatInt(project.Number, 10),
-		OrganizationID: org.ID, ProjectID: project.ID,
-	}, nil
 }

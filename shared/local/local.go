@@ -40,8 +40,8 @@ type Options struct {
 // Function is an entry point and where it is served.
 type Function struct {
 	Name  string
-	Path  string // method and path, such as "POST /v1/events"; unused for a function that the queue calls
-	Push  bool   // called by the queue
+	Path  string // where it is served with everything below, such as "/auth/" or "POST /v1/events"; unused with a Topic
+	Topic string // the topic whose messages are pushed to it; empty: it is called by HTTP
 	Store bool   // works with the role that may write events
 	Build boot.Build
 }
@@ -188,23 +188,23 @@ func (p *Platform) adminURL(ctx context.Context) (string, error) {
 	return p.database.url, p.rememberDir(p.database.dir)
 }
 
-// connectQueue declares the topics and has their messages pushed to the functions.
+// connectQueue declares the topics and has the messages of each pushed to its function.
 func (p *Platform) connectQueue(ctx context.Context) error {
-	var store string
-	for _, f := range p.opts.Functions {
-		if f.Push {
-			store = p.Info.URL + pushPath(f.Name) + "?token=" + p.pushToken
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, declareMost)
 	defer cancel()
-	err := pubsub.Declare(ctx, p.opts.PubSub, project, pubsub.Topology{
-		Topic: "events", Subscription: "store", Endpoint: store,
-		MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second, LateRetry: time.Minute,
-		Token: p.queueToken,
-	})
-	if err != nil {
-		return fmt.Errorf("the Pub/Sub at %s does not answer as one; PUBSUB_EMULATOR_HOST must be its host:port: %w", p.opts.PubSub, err)
+	for _, f := range p.opts.Functions {
+		if f.Topic == "" {
+			continue
+		}
+		err := pubsub.Declare(ctx, p.opts.PubSub, project, pubsub.Topology{
+			Topic: f.Topic, Subscription: strings.ToLower(f.Name),
+			Endpoint:   p.Info.URL + pushPath(f.Name) + "?token=" + p.pushToken,
+			MinBackoff: 100 * time.Millisecond, MaxBackoff: 10 * time.Second, LateRetry: time.Minute,
+			Token: p.queueToken,
+		})
+		if err != nil {
+			return fmt.Errorf("the Pub/Sub at %s does not answer as one; PUBSUB_EMULATOR_HOST must be its host:port: %w", p.opts.PubSub, err)
+		}
 	}
 	return nil
 }

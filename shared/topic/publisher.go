@@ -35,10 +35,10 @@ type Publisher struct {
 	topic  string
 }
 
-// Open returns a publisher to the topic that c names. It does not connect: the first publish does, and a server
+// Open returns a publisher to the topic with the name. It does not connect: the first publish does, and a server
 // that is down at this moment costs nothing. ctx ends with the call. It fails with fault.NotConfigured where no
 // credentials are found.
-func Open(ctx context.Context, c Config) (*Publisher, error) {
+func Open(ctx context.Context, c Config, name string) (*Publisher, error) {
 	opts, err := dialing(c)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func Open(ctx context.Context, c Config) (*Publisher, error) {
 	}
 	// The client's retries back off for up to a minute; Publish has its own.
 	client.CallOptions.Publish = nil
-	return &Publisher{client: client, topic: "projects/" + c.Project + "/topics/" + c.Topic}, nil
+	return &Publisher{client: client, topic: "projects/" + c.Project + "/topics/" + name}, nil
 }
 
 func dialing(c Config) ([]option.ClientOption, error) {

@@ -26,7 +26,7 @@ const topicName = "projects/p/topics/events"
 
 func openPublisher(t testing.TB, addr string) *topic.Publisher {
 	t.Helper()
-	p, err := topic.Open(t.Context(), topic.Config{Project: "p", Topic: "events", EmulatorHost: addr})
+	p, err := topic.Open(t.Context(), topic.Config{Project: "p", EmulatorHost: addr}, "events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestPublish_Token(t *testing.T) {
 		t.Fatal(err)
 	}
 	for token, want := range map[string]codes.Code{"": codes.Unauthenticated, "wrong": codes.Unauthenticated, "right": codes.OK} {
-		p, err := topic.Open(t.Context(), topic.Config{Project: "p", Topic: "events", EmulatorHost: s.Addr(), EmulatorToken: token})
+		p, err := topic.Open(t.Context(), topic.Config{Project: "p", EmulatorHost: s.Addr(), EmulatorToken: token}, "events")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestConfig(t *testing.T) {
 	if err := env.Read(env.Map(map[string]string{"GOOGLE_CLOUD_PROJECT": "p"}), &c); err != nil {
 		t.Fatal(err)
 	}
-	if want := (topic.Config{Project: "p", Topic: "events"}); c != want {
+	if want := (topic.Config{Project: "p"}); c != want {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
 }
@@ -260,7 +260,7 @@ func ExamplePublisher_Publish() {
 	ctx := context.Background()
 	_, _ = srv.GServer.CreateTopic(ctx, &pubsubpb.Topic{Name: topicName})
 
-	p, err := topic.Open(ctx, topic.Config{Project: "p", Topic: "events", EmulatorHost: srv.Addr})
+	p, err := topic.Open(ctx, topic.Config{Project: "p", EmulatorHost: srv.Addr}, "events")
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -30,10 +30,9 @@ type Message struct {
 	Subscription string
 }
 
-// Config holds the settings of a Publisher.
+// Config holds the settings that the publishers of all topics share.
 type Config struct {
 	Project string `env:"GOOGLE_CLOUD_PROJECT" doc:"Google Cloud project that owns the topic"`
-	Topic   string `env:"EVENTS_TOPIC" envDefault:"events" doc:"Pub/Sub topic that accepted events are published to"`
 	// Endpoint matters because order is only kept among publishers of one region.
 	Endpoint string `env:"PUBSUB_ENDPOINT" envDefault:"" doc:"regional Pub/Sub endpoint, host:port; keeps all publishers in one region"`
 	// EmulatorHost wins over Endpoint.

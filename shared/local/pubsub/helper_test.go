@@ -124,7 +124,7 @@ func mustDeclare(t testing.TB, s *Server, top Topology) {
 
 func newPublisher(t testing.TB, addr string) *topic.Publisher {
 	t.Helper()
-	p, err := topic.Open(t.Context(), topic.Config{Project: project, Topic: "events", EmulatorHost: addr})
+	p, err := topic.Open(t.Context(), topic.Config{Project: project, EmulatorHost: addr}, "events")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,109 @@
+// Package api is the HTTP interface by which people and their programs manage organizations, members, projects and
+// keys, and read what is known of them.
+//
+// Each file is one noun of the interface: its routes, what they take, and what they do. A change, the question whether
+// its caller may make it, and its entry in the audit log are one transaction.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbox"
+	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/rest"
+)
+
+// Prefix is what every path of the interface begins with.
+const Prefix = "/api/v1"
+
+// Function is the deployed function.
+type Function struct {
+	pool   *postgres.Pool
+	outbox *outbox.Outbox
+	log    *slog.Logger
+	api    *rest.API
+	open   bool // everybody may make organizations
+}
+
+// Build makes the function from its settings, as boot calls it.
+func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handler, error) {
+	var cfg Config
+	if err := env.Read(lookup, &cfg); err != nil {
+		return nil, err
+	}
+	cfg.Database.Application = "mesher api"
+	pool, err := postgres.Open(ctx, cfg.Database)
+	if err != nil {
+		return nil, err
+	}
+	out, err := outbox.Open(ctx, cfg.Outbox, pool, log)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	f, err := New(cfg, pool, out, log)
+	if err != nil {
+		_ = out.Close() // the error before it counts
+		pool.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// New returns the function, which closes pool and out in the end. Nothing is connected yet.
+func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) (*Function, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	f := &Function{pool: pool, outbox: out, log: log, open: cfg.Registration == registrationOpen}
+	f.api = rest.New(rest.Options{
+		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
+	})
+	for _, add := range []func(){
+		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
+		f.keyRoutes, f.auditRoutes,
+	} {
+		add()
+	}
+	return f, nil
+}
+
+// Health reports whether the database answers.
+func (f *Function) Health(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, healthMost)
+	defer cancel()
+	if err := f.pool.Ping(ctx); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "the database cannot be reached")
+	}
+	return nil
+}
+
+// Close closes the connections.
+func (f *Function) Close(ctx context.Context) {
+	if err := f.outbox.Close(); err != nil {
+		f.log.WarnContext(ctx, "the connection to the queue did not close", "error", err)
+	}
+	f.pool.Close()
+}
+
+// ServeHTTP answers one call. Called by: people's browsers and programs.
+func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.api.ServeHTTP(w, r) }
+
+const description = `Organizations have members and projects; a project has the API keys that events come in with.
+
+Calls carry a session token or a personal access token as ` + "`Authorization: Bearer …`" + `. What a route needs of it is its ` +
+	"`x-mesher-scope`" + `; each of read, write, admin and session includes the one before. ` + "`x-mesher-role`" +
+	` is the least role that the caller must have in the organization. What the caller may not see does not exist: it is answered 404.
+
+A change leaves alone what it does not name; null is the same as not naming it. Fields and parameters that are not known are refused.
+
+Lists are sorted by time, the newest first. ` + "`next`" + ` of an answer, sent as ` + "`cursor`" + ` with the same filters, gives the next page.
+
+Calls that create something take an ` + "`Idempotency-Key`" + `, so that they can be sent again when no answer came.
+
+Errors are problem details (RFC 9457). Programs tell them apart by ` + "`code`" + `.`

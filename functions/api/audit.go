@@ -1,0 +1,53 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/tenant"
+)
+
+func (f *Function) auditRoutes() {
+	rest.Handle(f.api, rest.Route{
+		ID: "list-audit", Method: http.MethodGet, Path: pathOrganization + "/audit", Tag: "audit", Scope: account.ScopeRead,
+		Role: string(tenant.Owner), Summary: "List what was done in an organization",
+		Doc: "Returns the audit log: who did what to what, when and from where. Entries are never changed.",
+	}, f.listAudit)
+}
+
+// AuditQuery narrows the audit log, whoever's it is.
+type AuditQuery struct {
+	Action string    `query:"action" maxLength:"100" pattern:"^[a-z_]+([.][a-z_]+)?$" example:"project.create" doc:"only entries of this action, such as project.create, or project for all that is done to projects"`
+	Since  time.Time `query:"since" doc:"only entries from this time on"`
+	Until  time.Time `query:"until" doc:"only entries before this time"`
+}
+
+func (q AuditQuery) filter() tenant.AuditFilter {
+	return tenant.AuditFilter{Action: q.Action, Since: q.Since, Until: q.Until}
+}
+
+type listAuditInput struct {
+	OfOrganization
+	rest.Paging
+	AuditQuery
+	Actor  uuid.UUID `query:"actor" format:"uuid" doc:"only what this user did, with whatever credential"`
+	Target uuid.UUID `query:"target" format:"uuid" doc:"only what was done to this, such as a project, a key or a user"`
+}
+
+func (f *Function) listAudit(ctx context.Context, in *listAuditInput) (*rest.Body[rest.List[tenant.AuditEntry]], error) {
+	r, err := in.Request()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := authorize(ctx, f.pool, in.OrganizationID, tenant.Owner); err != nil {
+		return nil, err
+	}
+	filter := in.filter()
+	filter.Actor, filter.Target = in.Actor, in.Target
+	return listed(tenant.ListAudit(ctx, f.pool, in.OrganizationID, filter, r))
+}

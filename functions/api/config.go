@@ -1,0 +1,36 @@
+package api
+
+import (
+	"time"
+
+	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbox"
+	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/rest"
+)
+
+// Config is the settings of API.
+type Config struct {
+	Database postgres.Config
+	Rest     rest.Config
+	Outbox   outbox.Config
+
+	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
+}
+
+// check refuses settings that mean nothing.
+func (c Config) check() error {
+	switch c.Registration {
+	case "", registrationOpen, "invite":
+		return nil
+	}
+	return fault.New(fault.NotConfigured, "setting REGISTRATION is not one of: open, invite, or empty")
+}
+
+const (
+	// registrationOpen lets everybody in who wants to, and each make organizations.
+	registrationOpen = "open"
+	// healthMost is how long the database may take to show that it is there.
+	healthMost = 2 * time.Second
+	day        = 24 * time.Hour
+)

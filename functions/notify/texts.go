@@ -1,0 +1,96 @@
+package notify
+
+import (
+	"embed"
+	"fmt"
+	html "html/template"
+	"strings"
+	plain "text/template"
+	"unicode"
+)
+
+// kind is a kind of mail. Its texts are the files of that name.
+type kind string
+
+// The kinds.
+const (
+	verifyEmail     kind = "verify_email"
+	accountExists   kind = "account_exists"
+	changeEmail     kind = "change_email"
+	passwordReset   kind = "password_reset"
+	passwordChanged kind = "password_changed"
+	emailChanged    kind = "email_changed"
+	invitation      kind = "invitation"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// text is a kind's texts: subject and body for those who read plain text, body for all others.
+type text struct {
+	plain *plain.Template
+	html  *html.Template
+}
+
+// parseTexts reads the texts of all kinds.
+func parseTexts() (map[kind]text, error) {
+	out := map[kind]text{}
+	for _, k := range []kind{
+		verifyEmail, accountExists, changeEmail, passwordReset, passwordChanged, emailChanged, invitation,
+	} {
+		p, err := plain.ParseFS(templates, "templates/layout.txt", "templates/"+string(k)+".txt")
+		if err != nil {
+			return nil, fmt.Errorf("read the text of the mail %s: %w", k, err)
+		}
+		h, err := html.ParseFS(templates, "templates/layout.html", "templates/"+string(k)+".html")
+		if err != nil {
+			return nil, fmt.Errorf("read the HTML of the mail %s: %w", k, err)
+		}
+		out[k] = text{plain: p.Option("missingkey=error"), html: h.Option("missingkey=error")}
+	}
+	return out, nil
+}
+
+// fill writes subject and bodies of a letter.
+func (t text) fill(l *letter, about facts) error {
+	var subject, body, page strings.Builder
+	if err := t.plain.ExecuteTemplate(&subject, "subject", about); err != nil {
+		return fmt.Errorf("write the subject of the mail %s: %w", l.kind, err)
+	}
+	if err := t.plain.ExecuteTemplate(&body, "layout.txt", about); err != nil {
+		return fmt.Errorf("write the text of the mail %s: %w", l.kind, err)
+	}
+	if err := t.html.ExecuteTemplate(&page, "layout.html", about); err != nil {
+		return fmt.Errorf("write the HTML of the mail %s: %w", l.kind, err)
+	}
+	l.subject, l.text, l.html = oneLine(subject.String()), body.String(), page.String()
+	return nil
+}
+
+// shownMost is how many characters of a name a mail shows.
+const shownMost = 80
+
+// shown makes a name, which anybody may have chosen, fit to stand in a sentence and a header: one line, cut, and no
+// link. A mail of ours must not carry somebody else's.
+func shown(name string) string {
+	name = strings.NewReplacer("://", ": ", "www.", "www ").Replace(oneLine(name))
+	if r := []rune(name); len(r) > shownMost {
+		name = string(r[:shownMost-1]) + "…"
+	}
+	return name
+}
+
+// oneLine returns s as one line, without characters that cannot be seen and those that turn the direction of
+// writing around.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
+}
