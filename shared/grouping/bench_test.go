@@ -1,7 +1,11 @@
 package grouping_test
 
 import (
+	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +41,68 @@ func BenchmarkGroup(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		grouping.Group(project, &events[i%len(events)])
+	}
+}
+
+// BenchmarkUnflagged groups the realistic events as if the client said nothing about its frames, on platforms with
+// many rules.
+func BenchmarkUnflagged(b *testing.B) {
+	raws, _ := realistic(b)
+	for _, platform := range []string{"go", "python", "java", "javascript", "csharp", "native"} {
+		raw := bytes.ReplaceAll(raws[0], []byte(`,"in_app":true`), nil)
+		raw = bytes.ReplaceAll(bytes.ReplaceAll(raw, []byte(`,"in_app":false`), nil), []byte(`"platform":"go"`), []byte(`"platform":"`+platform+`"`))
+		e, err := event.Decode(raw, event.DefaultLimits(), time.Now())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(platform, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				grouping.Group(uuid.Nil, &e)
+			}
+		})
+	}
+}
+
+// BenchmarkGroupWith groups with as many rules as a project can have, none of which matches.
+func BenchmarkGroupWith(b *testing.B) {
+	raws, _ := realistic(b)
+	e, err := event.Decode(raws[0], event.DefaultLimits(), time.Now())
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := rule("type", "Nothing*", "function", "*.never", "path", "*/vendor/*")
+	rules := compile(b, slices.Repeat([]grouping.Rule{r}, grouping.MostRules)...)
+	project := uuid.New()
+	b.ReportAllocs()
+	for b.Loop() {
+		grouping.GroupWith(rules, project, &e)
+	}
+}
+
+// BenchmarkHostile groups events whose text is made to be looked at again and again. The time per byte must be
+// about the same for each and both sizes.
+func BenchmarkHostile(b *testing.B) {
+	project := uuid.New()
+	for _, unit := range []string{"\"a ", "a-", "~", "/v2", "a.b@", ")=(", "#PID<", "::", "1.", "[", "{{", "3m", "x$1", "<a", "::{", "(", "$$Lambda", ".func1", "\\", "a1-", "`1", "/a "} {
+		for _, size := range []int{1 << 10, 1 << 16} {
+			text := strings.Repeat(unit, size/len(unit))
+			frame := fmt.Sprintf(`{"module":%q,"function":%q,"filename":%q}`, text, text, text)
+			for _, platform := range []string{"go", "javascript", "java", "csharp", "rust", "native", "other"} {
+				raw := fmt.Sprintf(`{"level":"error","timestamp":1,"platform":%q,"exception":[{"type":%q,"value":%q,"stacktrace":[%s]},{"type":"E","value":%q}]}`,
+					platform, text, text, frame, text)
+				e, err := event.Decode([]byte(raw), event.DefaultLimits(), time.Unix(1769860800, 0))
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.Run(fmt.Sprintf("%s/%s/%d", platform, unit, size), func(b *testing.B) {
+					b.SetBytes(int64(len(raw)))
+					for b.Loop() {
+						grouping.Group(project, &e)
+					}
+				})
+			}
+		}
 	}
 }
 

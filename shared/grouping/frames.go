@@ -13,16 +13,32 @@ const longestContext = 120
 // entry is what matters of an entry of an exception chain. Texts here and in frame are quoted JSON strings
 // that are not empty, or nil.
 type entry struct {
-	kind     []byte
-	from, to int // its frames in chain.frames
+	kind, value []byte
+	from, to    int  // its frames in chain.frames
+	synthetic   bool // the client made the exception up to carry a stack
+	unhandled   bool
+	group       bool // the entries before it happened side by side
 }
 
 // frame is what matters of a stack frame.
 type frame struct {
-	module, file, function, context []byte
-	inApp                           bool
-	absolute                        bool // file is a path on the machine
+	module, file, abs, function, context, image []byte
+
+	style style
+	flag  flag
+	inApp bool
+	rule  string // by which inApp was decided, unless the client said so
 }
+
+// flag is what a client says about a frame.
+type flag uint8
+
+// The flags.
+const (
+	unsaid flag = iota
+	saidApp
+	saidLibrary
+)
 
 // chain is an exception, read once for parts and culprit.
 type chain struct {
@@ -31,18 +47,22 @@ type chain struct {
 }
 
 // read adds the entries and frames of an exception.
-func (c *chain) read(exception []byte) {
+func (c *chain) read(exception []byte, s style) {
 	for _, raw := range rawjson.Array(exception) {
 		en := entry{from: len(c.frames)}
 		for key, value := range rawjson.Object(raw) {
 			switch string(key) {
 			case "type":
 				en.kind = text(value)
+			case "value":
+				en.value = text(value)
+			case "mechanism":
+				en.readMechanism(value)
 			case "stacktrace":
 				c.frames = c.frames[:en.from]
 				for key, value := range rawjson.Object(value) {
 					if string(key) == "frames" {
-						c.readFrames(value)
+						c.readFrames(value, s)
 					}
 				}
 			}
@@ -52,32 +72,66 @@ func (c *chain) read(exception []byte) {
 	}
 }
 
+// readMechanism reads how an exception was captured.
+func (en *entry) readMechanism(mechanism []byte) {
+	for key, value := range rawjson.Object(mechanism) {
+		switch string(key) {
+		case "synthetic":
+			en.synthetic = string(value) == "true"
+		case "handled":
+			en.unhandled = string(value) == "false"
+		case "is_exception_group":
+			en.group = string(value) == "true"
+		}
+	}
+}
+
 // readFrames adds the frames of an array.
-func (c *chain) readFrames(frames []byte) {
+func (c *chain) readFrames(frames []byte, s style) {
 	for _, raw := range rawjson.Array(frames) {
-		var f frame
+		c.frames = append(c.frames, frame{style: s})
+		f := &c.frames[len(c.frames)-1]
 		for key, value := range rawjson.Object(raw) {
 			switch string(key) {
 			case "module":
 				f.module = text(value)
 			case "filename":
-				if value = text(value); value != nil {
-					f.file, f.absolute = value, isAbsolute(value)
-				}
+				f.file = text(value)
 			case "abs_path":
-				if f.file == nil {
-					f.file, f.absolute = text(value), true
-				}
+				f.abs = text(value)
 			case "function":
 				f.function = text(value)
+			case "package":
+				f.image = text(value)
 			case "context_line":
 				f.context = text(value)
 			case "in_app":
-				f.inApp = string(value) == "true"
+				f.flag = saidLibrary
+				if string(value) == "true" {
+					f.flag = saidApp
+				} else if string(value) == "null" {
+					f.flag = unsaid
+				}
 			}
 		}
-		c.frames = append(c.frames, f)
+		f.judge()
 	}
+}
+
+// judge decides whether a frame is of the application: as the client says, else by the rules for its platform.
+func (f *frame) judge() {
+	if f.file == nil {
+		f.file = f.abs
+	}
+	if f.style == unknown {
+		f.style = styleOfFile(inner(f.file))
+	}
+	if f.flag != unsaid {
+		f.inApp = f.flag == saidApp
+		return
+	}
+	f.rule = f.library()
+	f.inApp = f.rule == ""
 }
 
 // text returns value if it is a string that is not empty, else nil.
@@ -88,86 +142,21 @@ func text(value []byte) []byte {
 	return value
 }
 
-// stack adds the types of the chain and its frames, only the in-app ones if inApp. It reports whether that
-// found any frame, and adds nothing otherwise. An entry without a type, which a client makes to carry the
-// stack of a message, has no say.
-func (p *parts) stack(inApp bool) bool {
-	start, found := len(p.ends), false
-	for _, en := range p.chain.entries {
-		if en.kind == nil {
-			continue
-		}
-		p.text = rawjson.AppendUnquoted(p.text, en.kind)
-		p.end()
-		first := len(p.ends)
-		for i := en.from; i < en.to; i++ {
-			f := &p.chain.frames[i]
-			if inApp && !f.inApp || !p.appendFrame(f) {
-				continue
-			}
-			found = true
-			p.fold(first)
-		}
+// inner returns a string as it stands between its quotes.
+func inner(quoted []byte) []byte {
+	if len(quoted) < len(`""`) {
+		return nil
 	}
-	if !found {
-		p.truncate(start)
-	}
-	return found
+	return quoted[1 : len(quoted)-1]
 }
 
-// isAbsolute reports whether a file's name, a quoted JSON string, is a path on some machine: it differs from one
-// machine to the next and says nothing before its last segments.
-func isAbsolute(raw []byte) bool {
-	name := raw[1 : len(raw)-1]
-	return bytes.HasPrefix(name, []byte("/")) || bytes.HasPrefix(name, []byte("file:")) ||
-		len(name) > 3 && name[1] == ':' && (name[2] == '\\' || name[2] == '/')
-}
-
-// appendFrame adds a part for f: its module or file, and its function. It reports false, and adds nothing, if
-// f has none of them.
-func (p *parts) appendFrame(f *frame) bool {
-	start := len(p.text)
-	switch {
-	case f.module != nil:
-		p.text = appendName(p.text, f.module)
-	case f.absolute:
-		p.text = appendFile(p.text, lastSegments(f.file))
-	case f.file != nil:
-		p.text = appendFile(p.text, f.file)
+// contextLine appends the line of source of a frame, if it can stand in for the name of its function.
+func (f *frame) contextLine(dst []byte) []byte {
+	if f.context == nil || len(f.context) > longestContext {
+		return dst
 	}
-	switch {
-	case f.function != nil && !anonymous(f.function):
-		p.text = appendName(append(p.text, ' '), f.function)
-	case f.context != nil && len(f.context) <= longestContext:
-		p.text = append(p.text, ' ')
-		p.text = append(p.text, bytes.TrimSpace(rawjson.AppendUnquoted(nil, f.context))...)
-	}
-	if len(p.text) == start {
-		return false
-	}
-	p.end()
-	return true
-}
-
-// anonymous reports whether a function's name says only that it has none.
-func anonymous(function []byte) bool {
-	switch string(function) {
-	case `"?"`, `"<anonymous>"`, `"<unknown>"`, `"anonymous"`:
-		return true
-	}
-	return false
-}
-
-// lastSegments returns the file and its folder of a path in quotes: what lies above differs from machine to
-// machine.
-func lastSegments(path []byte) []byte {
-	slashes := 0
-	for i := len(path) - 1; i > 0; i-- {
-		if path[i] == '/' || path[i] == '\\' && path[i-1] == '\\' {
-			if slashes++; slashes == 2 {
-				return path[i+1 : len(path)-1]
-			}
-		}
-	}
-	return path
+	start := len(dst)
+	dst = rawjson.AppendUnquoted(dst, f.context)
+	line := bytes.TrimSpace(dst[start:])
+	return append(dst[:start], line...)
 }

@@ -21,7 +21,7 @@ func FuzzGroup(f *testing.F) {
 		if err != nil {
 			return
 		}
-		first := grouping.Explain(project, &e)
+		first := grouping.Explain(project, &e, nil)
 		grouping.Group(project, &e)
 		if e.Fingerprint != first.Fingerprint || e.Title != first.Title || e.Culprit != first.Culprit {
 			t.Fatalf("%s, %q, %q differs from %+v", e.Fingerprint, e.Title, e.Culprit, first)
@@ -35,7 +35,7 @@ func FuzzGroup(f *testing.F) {
 		if err := event.DecodeLine(e.AppendLine(nil), &again); err != nil {
 			t.Fatal(err)
 		}
-		if after := grouping.Explain(project, &again); after.Fingerprint != first.Fingerprint {
+		if after := grouping.Explain(project, &again, nil); after.Fingerprint != first.Fingerprint {
 			t.Fatalf("the line groups otherwise: %+v, %+v", first, after)
 		}
 	})
@@ -45,8 +45,8 @@ func FuzzNormalise(f *testing.F) {
 	f.Add("took 12ms for a@b.c at 10.0.0.1:80 'x' https://e.x/ 2026-01-31T12:00:00Z 0xff -5 3.5")
 	f.Fuzz(func(t *testing.T, message string) {
 		e := event.Event{Message: message}
-		first := grouping.Explain(project, &e)
-		if second := grouping.Explain(project, &e); first.Fingerprint != second.Fingerprint || first.Title == "" {
+		first := grouping.Explain(project, &e, nil)
+		if second := grouping.Explain(project, &e, nil); first.Fingerprint != second.Fingerprint || first.Title == "" {
 			t.Fatalf("%+v, then %+v", first, second)
 		}
 	})

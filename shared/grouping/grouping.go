@@ -3,13 +3,23 @@
 // Events with the same fingerprint belong together. A fingerprint is a hash of parts, and the parts come from
 // the first of these that an event has:
 //
-//   - custom: what the client sent as fingerprint, where "{{ default }}" stands for the parts below,
-//   - frames: the types of the exception chain and their in-app frames (all frames if none is in-app),
-//   - exception: the types of the chain and the normalised value of the last,
+//   - custom: what the client sent as fingerprint, where "{{ default }}" stands for the parts below and other
+//     placeholders for what the event says (see Rule),
+//   - rule: the fingerprint of the first rule of the project that matches,
+//   - frames: the types of the exception chain and their in-app frames,
+//   - exception: the types of the chain, the normalised values, and a file or a function where one is known,
 //   - message: the normalised message.
 //
-// Line numbers, counters in the names of anonymous functions and the depth of a recursion are left out, so
-// that an issue survives a deployment.
+// Whether a frame is in-app is for the client to say; where it does not, the rules for its platform decide. Left
+// out is what changes with a deployment, a machine or an engine: line numbers, counters and hashes in names,
+// closures (they count as the function that they stand in), generated classes, folders above a file, and the depth
+// of a recursion.
+//
+// Of a chain all entries count, apart from wrappers that only carry somebody else's error, such as
+// CompletionException. The entries of an exception group count as a set. A frame whose function has no name, or a
+// minifier's, counts by its line of source; where that is missing too, the value and the file decide. A message
+// that a client sent as an exception to give it a stack is grouped as a message. Go's errors are captured far from
+// where they arose, so the value of one whose type says nothing counts besides its frames.
 package grouping
 
 import (
@@ -30,43 +40,24 @@ type Reason string
 // The reasons, in their order of precedence.
 const (
 	Custom    Reason = "custom"
+	ByRule    Reason = "rule"
 	Frames    Reason = "frames"
 	Exception Reason = "exception"
 	Message   Reason = "message"
 )
 
-// Result is how an event is grouped, and why.
-type Result struct {
-	Fingerprint uuid.UUID
-	Title       string // at most 200 characters, one line, never empty
-	Culprit     string // at most 500 characters; empty when nothing is known
-	Reason      Reason
-	Parts       []string
-}
+// Group sets the fingerprint, title and culprit of e, without rules of the project. The same event of the same
+// project always gets the same ones.
+func Group(projectID uuid.UUID, e *event.Event) { GroupWith(nil, projectID, e) }
 
-// Group sets the fingerprint, title and culprit of e. The same event of the same project always gets the
-// same ones.
-func Group(projectID uuid.UUID, e *event.Event) {
+// GroupWith is Group with the rules of the project, which may be nil.
+func GroupWith(rules *Rules, projectID uuid.UUID, e *event.Event) {
 	p := newParts()
 	defer p.release()
-	reason := p.collect(e)
+	reason := p.collect(rules, e)
 	e.Fingerprint = p.hash(projectID, reason)
-	e.Title = title(e)
+	e.Title = p.title(e)
 	e.Culprit = p.culprit(e.Transaction)
-}
-
-// Explain returns what Group sets, with the parts and the reason. It does not change e.
-func Explain(projectID uuid.UUID, e *event.Event) Result {
-	p := newParts()
-	defer p.release()
-	reason := p.collect(e)
-	return Result{
-		Fingerprint: p.hash(projectID, reason),
-		Title:       title(e),
-		Culprit:     p.culprit(e.Transaction),
-		Reason:      reason,
-		Parts:       p.strings(),
-	}
 }
 
 // hash returns the fingerprint: the first 16 bytes of a SHA-256 with the marks of a UUID of version 8, which

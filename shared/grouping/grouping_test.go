@@ -50,7 +50,7 @@ func TestEventsThatBelongTogether(t *testing.T) {
 		{"recursion of different depth", `"exception":` + thrown("E", "a", 1, "app.a f", "app.a f", "app.b g"), `"exception":` + thrown("E", "a", 1, "app.a f", "app.a f", "app.a f", "app.a f", "app.b g")},
 		{"mutual recursion of different depth", `"exception":` + thrown("E", "a", 1, "app.a f", "app.a g", "app.a f", "app.a g"), `"exception":` + thrown("E", "a", 1, "app.a f", "app.a g")},
 		{"anonymous functions are numbered anew", `"exception":` + thrown("E", "a", 1, "app.a run.func1"), `"exception":` + thrown("E", "a", 1, "app.a run.func2")},
-		{"no frames, values differ in numbers", `"exception":{"type":"E","value":"code 1"}`, `"exception":{"type":"E","value":"code 2"}`},
+		{"no frames, values differ in numbers", `"exception":{"type":"E","value":"row 1"}`, `"exception":{"type":"E","value":"row 2"}`},
 		{"message text plays no part beside an exception", `"message":"a","exception":{"type":"E","value":"v"}`, `"message":"b","exception":{"type":"E","value":"v"}`},
 		{"the client says so", `"message":"a","fingerprint":["x"]`, `"message":"b","fingerprint":["x"]`},
 		{"the default and its placeholder", `"message":"a"`, `"message":"a","fingerprint":["{{ default }}"]`},
@@ -62,8 +62,8 @@ func TestEventsThatBelongTogether(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a, b := decode(t, tt.a), decode(t, tt.b)
-			if x, y := grouping.Explain(project, &a), grouping.Explain(project, &b); x.Fingerprint != y.Fingerprint {
-				t.Errorf("apart:\n%s %q\n%s %q", x.Reason, x.Parts, y.Reason, y.Parts)
+			if x, y := grouping.Explain(project, &a, nil), grouping.Explain(project, &b, nil); x.Fingerprint != y.Fingerprint {
+				t.Errorf("apart:\n%s %q\n%s %q", x.Reason, texts(x), y.Reason, texts(y))
 			}
 		})
 	}
@@ -91,8 +91,8 @@ func TestEventsThatDoNotBelongTogether(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			a, b := decode(t, tt.a), decode(t, tt.b)
-			if x, y := grouping.Explain(project, &a), grouping.Explain(project, &b); x.Fingerprint == y.Fingerprint {
-				t.Errorf("together:\n%s %q\n%s %q", x.Reason, x.Parts, y.Reason, y.Parts)
+			if x, y := grouping.Explain(project, &a, nil), grouping.Explain(project, &b, nil); x.Fingerprint == y.Fingerprint {
+				t.Errorf("together:\n%s %q\n%s %q", x.Reason, texts(x), y.Reason, texts(y))
 			}
 		})
 	}
@@ -113,12 +113,12 @@ func TestExplain(t *testing.T) {
 			[]string{"KeyError", "app.PayError", "app.pay charge"},
 		},
 		{
-			"all frames", `"exception":` + thrown("E", "v", 1, "lib a", "lib b"), grouping.Frames, "E: v", "b in lib",
-			[]string{"E", "lib a", "lib b"},
+			"no in-app frames", `"exception":` + thrown("E", "v", 1, "lib a", "lib b"), grouping.Exception, "E: v", "b in lib",
+			[]string{"E", "v", "b"},
 		},
 		{
-			"no frames", `"exception":{"type":"E","value":"code 7"},"transaction":"/pay"`, grouping.Exception, "E: code 7", "/pay",
-			[]string{"E", "code <num>"},
+			"no frames", `"exception":{"type":"E","value":"row 7, code 7"},"transaction":"/pay"`, grouping.Exception, "E: row 7, code 7", "/pay",
+			[]string{"E", "row <num>, code 7"},
 		},
 		{"a message", "\"message\":\"\\n  line 1 \\nline 2\"", grouping.Message, "line 1", "", []string{"line <num> line <num>"}},
 		{"a type alone", `"exception":{"type":"E"}`, grouping.Exception, "E", "", []string{"E", ""}},
@@ -126,16 +126,16 @@ func TestExplain(t *testing.T) {
 			"a custom fingerprint", chain + `,"fingerprint":["pay","{{ default }}"]`, grouping.Custom, "app.PayError: no card", "charge in app.pay",
 			[]string{"pay", "KeyError", "app.PayError", "app.pay charge"},
 		},
-		{"frames without a function", `"exception":{"type":"E","stacktrace":[{"filename":"a.js"}]}`, grouping.Frames, "E", "a.js", []string{"E", "a.js"}},
+		{"frames without a function", `"exception":{"type":"E","stacktrace":[{"filename":"a.js"}]}`, grouping.Exception, "E", "a.js", []string{"E", "", "a.js"}},
 		{"frames that say nothing", `"exception":{"type":"E","value":"v","stacktrace":[{"lineno":3}]}`, grouping.Exception, "E: v", "", []string{"E", "v"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			e := decode(t, tt.in)
-			got := grouping.Explain(project, &e)
-			if got.Reason != tt.reason || got.Title != tt.title || got.Culprit != tt.culprit || !slices.Equal(got.Parts, tt.parts) {
-				t.Errorf("got %s, %q, %q, %q\nwant %s, %q, %q, %q", got.Reason, got.Title, got.Culprit, got.Parts,
+			got := grouping.Explain(project, &e, nil)
+			if got.Reason != tt.reason || got.Title != tt.title || got.Culprit != tt.culprit || !slices.Equal(texts(got), tt.parts) {
+				t.Errorf("got %s, %q, %q, %q\nwant %s, %q, %q, %q", got.Reason, got.Title, got.Culprit, texts(got),
 					tt.reason, tt.title, tt.culprit, tt.parts)
 			}
 			if e.Fingerprint != uuid.Nil || e.Title != "" {

@@ -2,11 +2,7 @@ package grouping
 
 import (
 	"bytes"
-	"strings"
 	"sync"
-
-	"github.com/mesherhq/mesher/shared/event"
-	"github.com/mesherhq/mesher/shared/rawjson"
 )
 
 // longestCycle is the longest cycle of frames that is recognised as recursion.
@@ -22,9 +18,36 @@ const headLength = 16 + 1 + 1
 // hold.
 type parts struct {
 	text []byte
-	ends []int // index after the NUL of each part
+	ends []int    // index after the NUL of each part
+	from []source // of each part
 
-	chain chain // of the event
+	style   style
+	chain   chain  // of the event
+	scratch []byte // the name of the frame at hand
+	path    []byte // the file of the frame at hand
+	rule    *rule  // the one that decided, or nil
+
+	notes *Explanation // nil unless somebody asks why
+}
+
+// source is where a part comes from.
+type source uint8
+
+// The sources.
+const (
+	fromFingerprint source = iota
+	fromRule
+	fromType
+	fromFrame
+	fromText
+	fromFile
+	fromFunction
+)
+
+// sourceNames are the sources in words for people.
+var sourceNames = [...]string{
+	"the client's fingerprint", "the fingerprint of a rule", "the type of an exception", "an in-app frame",
+	"a normalised text", "the file of a frame without a name", "the function of a library's frame",
 }
 
 // pool keeps parts for the next event, since their buffers would cost more than the grouping itself.
@@ -41,24 +64,24 @@ func newParts() *parts {
 func (p *parts) release() {
 	clear(p.chain.entries)
 	clear(p.chain.frames)
-	p.chain.entries, p.chain.frames, p.ends = p.chain.entries[:0], p.chain.frames[:0], p.ends[:0]
-	if cap(p.text) <= maxKept && cap(p.chain.frames) <= maxKept/100 {
+	p.chain.entries, p.chain.frames, p.ends, p.from = p.chain.entries[:0], p.chain.frames[:0], p.ends[:0], p.from[:0]
+	p.rule, p.notes = nil, nil
+	if cap(p.text)+cap(p.scratch)+cap(p.path) <= maxKept && cap(p.chain.frames) <= maxKept/100 {
 		pool.Put(p)
 	}
 }
 
 // end ends the part that was appended to p.text.
-func (p *parts) end() {
+func (p *parts) end(from source) {
 	p.text = append(p.text, 0)
 	p.ends = append(p.ends, len(p.text))
+	p.from = append(p.from, from)
 }
 
-// strings returns the parts.
-func (p *parts) strings() []string {
-	if len(p.ends) == 0 {
-		return nil
-	}
-	return strings.Split(string(p.text[headLength:len(p.text)-1]), "\x00")
+// newest returns the text of the newest part.
+func (p *parts) newest() []byte {
+	n := len(p.ends)
+	return p.text[p.start(n-1) : p.ends[n-1]-1]
 }
 
 // start returns the index at which part i begins.
@@ -72,68 +95,20 @@ func (p *parts) start(i int) int {
 // span returns the text of the parts from i up to j.
 func (p *parts) span(i, j int) []byte { return p.text[p.start(i):p.start(j)] }
 
-// fold takes the newest parts out again if they repeat those before them. Parts before first stay.
-func (p *parts) fold(first int) {
+// fold takes the newest parts out again if they repeat those before them, and reports whether they did. Parts
+// before first stay.
+func (p *parts) fold(first int) bool {
 	n := len(p.ends)
 	for cycle := 1; cycle <= longestCycle && n-2*cycle >= first; cycle++ {
 		if bytes.Equal(p.span(n-cycle, n), p.span(n-2*cycle, n-cycle)) {
 			p.truncate(n - cycle)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // truncate keeps the first n parts.
 func (p *parts) truncate(n int) {
-	p.text, p.ends = p.text[:p.start(n)], p.ends[:n]
-}
-
-// collect gathers the parts of e and says what they are.
-func (p *parts) collect(e *event.Event) Reason {
-	p.chain.read(e.Exception)
-	if len(e.ClientFingerprint) == 0 {
-		return p.standard(e)
-	}
-	only, count := true, 0
-	for _, raw := range rawjson.Array(e.ClientFingerprint) {
-		only = only && isDefault(raw)
-		count++
-	}
-	if only || count == 0 { // a client that asks for the default gets what the others get
-		return p.standard(e)
-	}
-	for _, raw := range rawjson.Array(e.ClientFingerprint) {
-		if isDefault(raw) {
-			p.standard(e)
-			continue
-		}
-		p.text = rawjson.AppendUnquoted(p.text, raw)
-		p.end()
-	}
-	return Custom
-}
-
-// isDefault reports whether a part of a client's fingerprint stands for the default parts.
-func isDefault(raw []byte) bool {
-	s := string(raw)
-	return s == `"{{ default }}"` || s == `"{{default}}"`
-}
-
-// standard gathers the parts that do not depend on a fingerprint of the client.
-func (p *parts) standard(e *event.Event) Reason {
-	if p.stack(true) || p.stack(false) {
-		return Frames
-	}
-	if len(e.Exception) == 0 || e.ExceptionType == "" && e.Message != "" {
-		p.text = appendNormalised(p.text, e.Message)
-		p.end()
-		return Message
-	}
-	for _, en := range p.chain.entries {
-		p.text = rawjson.AppendUnquoted(p.text, en.kind)
-		p.end()
-	}
-	p.text = appendNormalised(p.text, e.ExceptionValue)
-	p.end()
-	return Exception
+	p.text, p.ends, p.from = p.text[:p.start(n)], p.ends[:n], p.from[:n]
 }

@@ -2,76 +2,221 @@ package grouping
 
 import "strings"
 
-// numeric returns the class and length of the varying text at the start of s, which is a digit.
-func numeric(s string) (class string, n int) {
-	if n := date(s); n > 0 {
-		return "<date>", n
+// number returns the placeholder and length of the text at i, which begins with a digit.
+func (n *normaliser) number(i int) (class string, size int) {
+	s := n.s[i:]
+	if size = date(s); size > 0 {
+		return "<date>", size
 	}
-	if n := uuidText(s); n > 0 {
-		return "<uuid>", n
+	if size = uuidText(s); size > 0 {
+		return "<uuid>", size
 	}
-	if n := ip(s); n > 0 {
-		return "<ip>", n
+	if size = mac(s); size > 0 {
+		return "<mac>", size
+	}
+	if size = ip(s); size > 0 {
+		return "<ip>", size
+	}
+	if size = n.afterID(i); size > 0 {
+		return "<id>", size
 	}
 	end := wordEnd(s, 0)
 	word := s[:end]
-	if len(word) > 2 && word[0] == '0' && word[1]|0x20 == 'x' && hexRun(word[2:]) == len(word)-2 {
-		return "<hex>", end
-	}
-	n = digitRun(s)
-	switch {
-	case n < end && isHash(word):
-		return "<hex>", end
-	case n == end && n+1 < len(s) && s[n] == '.' && isDigit(s[n+1]):
-		n += 1 + digitRun(s[n+1:])
-	}
-	return "<num>", n // what follows within the word is a unit, or an ending as in 3rd
-}
-
-// date returns the length of a date such as 2026-01-31, with the time that may follow it, or 0.
-func date(s string) int {
-	if !matches(s, "0000-00-00") && !matches(s, "0000/00/00") {
-		if matches(s, "00:00:00") {
-			return clock(s)
+	if end < len(s) && s[end] == ':' {
+		if size = ipv6(s); size > 0 {
+			return "<ip>", size
 		}
-		return 0
 	}
-	n := len("0000-00-00")
-	if n < len(s) && (s[n]|0x20 == 't' || s[n] == ' ') && matches(s[n+1:], "00:00") {
-		n += 1 + clock(s[n+1:])
+	if end < len(s) && (s[end] == '@' || s[end] == '.' && !isDigit(s[end-1]) || s[end] == '-' && !allDigits(word)) {
+		if class, size = n.joined(i); size > 0 {
+			return class, size
+		}
 	}
-	return n
+	if end > 2 && word[0] == '0' && word[1]|0x20 == 'x' && hexRun(word[2:]) == end-2 {
+		if end == 10 && strings.HasPrefix(word, "0x8") && (word[3:5] == "00" || word[3:5] == "01") { // HRESULT
+			return "", end
+		}
+		return "<hex>", end
+	}
+	if n.afterCode(i) {
+		return "", end
+	}
+	return n.quantity(s, word)
 }
 
-// clock returns the length of a time such as 12:30:59.123+02:00, of which the hours and minutes are there.
-func clock(s string) int {
-	n := len("00:00")
-	if matches(s[n:], ":00") {
-		n += len(":00")
+// quantity returns the placeholder and length of a number with its unit, a version, or an id that begins with a
+// digit.
+func (n *normaliser) quantity(s, word string) (class string, size int) {
+	digits := digitRun(s)
+	if digits == len(word) {
+		if size = version(s); size > 0 {
+			return "<version>", size
+		}
+		if size = namedDay(s); size > 0 {
+			return "<date>", size
+		}
+		for digits+3 < len(s) && digits <= 3+4*4 && s[digits] == ',' && digitRun(s[digits+1:]) == 3 { // 1,200,000
+			digits += 4
+		}
+		if digits+1 < len(s) && s[digits] == '.' && isDigit(s[digits+1]) {
+			digits += 1 + digitRun(s[digits+1:])
+		}
 	}
-	if n+1 < len(s) && (s[n] == '.' || s[n] == ',') && isDigit(s[n+1]) {
-		n += 1 + digitRun(s[n+1:])
+	if size = duration(s); size > 0 {
+		return "<duration>", size
+	}
+	if size = unit(s, digits); size > 0 {
+		return "<size>", size
 	}
 	switch {
-	case n < len(s) && s[n]|0x20 == 'z':
-		n++
-	case n < len(s) && (s[n] == '+' || s[n] == '-') && matches(s[n+1:], "00:00"):
-		n += len("+00:00")
+	case digits < len(word) && isHash(word):
+		return hexClass(word), len(word)
+	case digits < len(word) && mixed(word):
+		return "<id>", len(word)
 	}
-	return n
+	return "<num>", digits // what follows within the word is an ending, as in 3rd
 }
 
-// matches reports whether s begins like pattern, in which 0 is any digit.
-func matches(s, pattern string) bool {
-	if len(s) < len(pattern) {
+// afterCode reports whether what begins at i is a code of an error, by the word before it: status 404, HTTP/2,
+// SQLSTATE[42P01], ORA-00942.
+func (n *normaliser) afterCode(i int) bool {
+	if n.lastEnd == 0 || i-n.lastEnd > 2 || n.lastEnd >= i {
 		return false
 	}
-	for i := range len(pattern) {
-		if pattern[i] == '0' && !isDigit(s[i]) || pattern[i] != '0' && pattern[i] != s[i] {
+	between := n.s[n.lastEnd:i]
+	if between == "-" {
+		return codeFamily(n.last) || n.lastEnd == len(n.last) && upperWord(n.last) && colonAfter(n.s[i:])
+	}
+	if len(n.last) < 2 || len(n.last) > 12 {
+		return false
+	}
+	var low [12]byte
+	for j := range len(n.last) {
+		low[j] = n.last[j]
+		if isUpper(low[j]) {
+			low[j] += 'a' - 'A'
+		}
+	}
+	switch string(low[:len(n.last)]) {
+	case "status", "code", "errno", "sqlstate", "statuscode", "status_code", "errorcode", "error_code", "errcode", "exitcode", "hresult", "signal", "invariant":
+		return strings.Trim(between, " =:#([") == ""
+	case "http":
+		return strings.Trim(between, " =:/") == ""
+	case "error":
+		return between == " " || between == "#" || between == " #" || between == "="
+	}
+	return false
+}
+
+// upperWord reports whether a word consists of two to eight capitals.
+func upperWord(s string) bool {
+	for i := range len(s) {
+		if !isUpper(s[i]) {
 			return false
 		}
 	}
-	return true
+	return len(s) >= 2 && len(s) <= 8
+}
+
+// colonAfter reports whether a colon follows the digits that s begins with.
+func colonAfter(s string) bool {
+	n := digitRun(s)
+	return n > 0 && n < len(s) && s[n] == ':'
+}
+
+// version returns the length of a version of three numbers or more, with what follows a dash: 2.0.0-rc.1. Four
+// numbers are an address already.
+func version(s string) int {
+	n, dots := digitRun(s), 0
+	for n > 0 && n+1 < len(s) && s[n] == '.' && isDigit(s[n+1]) {
+		n += 1 + digitRun(s[n+1:])
+		dots++
+	}
+	if dots < 2 {
+		return 0
+	}
+	if n+1 < len(s) && (s[n] == '-' || s[n] == '+') && isLetter(s[n+1]) {
+		for n++; n < len(s) && (isWord(s[n]) || s[n] == '.' && n+1 < len(s) && isWord(s[n+1])); n++ {
+		}
+	}
+	return n
+}
+
+// unit returns the length of a size such as 12 MB whose number has that many bytes, or 0.
+func unit(s string, number int) int {
+	n := number
+	if n < len(s) && s[n] == ' ' {
+		n++
+	}
+	end := wordEnd(s, n)
+	switch s[n:end] {
+	case "B", "kB", "KB", "kb", "MB", "mb", "GB", "gb", "TB", "KiB", "MiB", "GiB", "TiB", "byte", "bytes", "Bytes":
+		return end
+	case "K", "M", "G", "Mi", "Gi", "Ki":
+		if n == number {
+			return end
+		}
+	}
+	return 0
+}
+
+// duration returns the length of a time span such as 12ms, 1.5 s or 3m20s, or 0.
+func duration(s string) int {
+	n := 0
+	for {
+		number := digitRun(s[n:])
+		if number == 0 {
+			return n
+		}
+		if n+number+1 < len(s) && s[n+number] == '.' && isDigit(s[n+number+1]) {
+			number += 1 + digitRun(s[n+number+1:])
+		}
+		at := n + number
+		spaced := at < len(s) && s[at] == ' '
+		if spaced {
+			at++
+		}
+		end := at
+		for end < len(s) && isLetter(s[end]) {
+			end++
+		}
+		if !timeUnit(s[at:end], spaced) || end < len(s) && s[end] == '_' {
+			return 0
+		}
+		if n = end; spaced {
+			return n
+		}
+	}
+}
+
+// timeUnit reports whether s is a unit of time. A single letter other than s is one only right after its number.
+func timeUnit(s string, spaced bool) bool {
+	switch s {
+	case "ns", "us", "µs", "μs", "ms", "s", "sec", "secs", "second", "seconds", "min", "mins", "minute", "minutes", "hr", "hrs", "hour", "hours",
+		"day", "days", "week", "weeks", "msec", "millis", "milliseconds", "millisecond", "microseconds", "nanoseconds":
+		return true
+	case "m", "h", "d", "w":
+		return !spaced
+	}
+	return false
+}
+
+// isoDuration reports whether a word is a time span of ISO 8601 such as PT5S.
+func isoDuration(word string) bool {
+	numbers := 0
+	for i := 1; i < len(word); {
+		if word[i] == 'T' {
+			i++
+			continue
+		}
+		n := digitRun(word[i:])
+		if i += n; n == 0 || i >= len(word) || strings.IndexByte("YMWDHS", word[i]) < 0 {
+			return false
+		}
+		i++
+		numbers++
+	}
+	return numbers > 0
 }
 
 // uuidText returns the length of a UUID with dashes, or 0.
@@ -88,71 +233,8 @@ func uuidText(s string) int {
 	return length
 }
 
-// ip returns the length of an IPv4 address with the port that may follow it, or 0.
-func ip(s string) int {
-	i := 0
-	for group := range 4 {
-		n := digitRun(s[i:])
-		if n == 0 || n > 3 {
-			return 0
-		}
-		i += n
-		if group < 3 {
-			if i >= len(s) || s[i] != '.' {
-				return 0
-			}
-			i++
-		}
-	}
-	if i+1 < len(s) && s[i] == ':' && isDigit(s[i+1]) {
-		i += 1 + digitRun(s[i+1:])
-	}
-	return i
-}
-
-// url returns the length of an address with a scheme, or 0. Punctuation at its end belongs to the sentence.
-func url(s string) int {
-	colon := 0
-	for colon < len(s) && colon < 12 && (isLetter(s[colon]) || s[colon] == '+') {
-		colon++
-	}
-	if colon < 2 || !strings.HasPrefix(s[colon:], "://") {
-		return 0
-	}
-	n := colon + len("://")
-	for n < len(s) && s[n] > ' ' && strings.IndexByte("\"'`<>()[]{}|,", s[n]) < 0 {
-		n++
-	}
-	for n > 0 && strings.IndexByte(".:;!?", s[n-1]) >= 0 {
-		n--
-	}
-	return n
-}
-
-// email returns the length of an e-mail address, or 0.
-func email(s string) int {
-	at := 0
-	for at < len(s) && at < 64 && (isWord(s[at]) || s[at] == '.' || s[at] == '-' || s[at] == '+') {
-		at++
-	}
-	if at == 0 || at >= len(s) || s[at] != '@' {
-		return 0
-	}
-	n, dot := at+1, 0
-	for n < len(s) && (isWord(s[n]) || s[n] == '-' || s[n] == '.' && n+1 < len(s) && isWord(s[n+1])) {
-		if s[n] == '.' {
-			dot = n
-		}
-		n++
-	}
-	if dot == 0 {
-		return 0
-	}
-	return n
-}
-
 // digitRun returns how many digits s begins with.
-func digitRun(s string) int {
+func digitRun[T string | []byte](s T) int {
 	n := 0
 	for n < len(s) && isDigit(s[n]) {
 		n++
@@ -161,7 +243,7 @@ func digitRun(s string) int {
 }
 
 // hexRun returns how many hexadecimal digits s begins with.
-func hexRun(s string) int {
+func hexRun[T string | []byte](s T) int {
 	n := 0
 	for n < len(s) && (isDigit(s[n]) || isHexLetter(s[n])) {
 		n++
