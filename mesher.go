@@ -27,6 +27,7 @@ import (
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/logging"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Trigger is what calls a function.
@@ -45,6 +46,7 @@ type Function struct {
 	Trigger  Trigger
 	Path     string // where it answers, with its method
 	Topic    string // the topic whose messages it is pushed, when one triggers it
+	Role     string // the database role that it connects as: the one that may do just what it needs
 	Doc      string
 	Settings []env.Setting
 	Build    boot.Build
@@ -54,31 +56,31 @@ type Function struct {
 func Functions() []Function {
 	return []Function{
 		{
-			Name: "Ingest", Trigger: HTTP, Path: "POST " + ingest.Path,
-			Doc:      "takes events from SDKs, groups them, publishes them, then answers 202",
+			Name: "Ingest", Trigger: HTTP, Role: postgres.RoleIngest, Path: "POST " + ingest.Path,
+			Doc:      "takes events from SDKs, of Sentry and OpenTelemetry too, scrubs and groups them, publishes them, then answers 2xx",
 			Settings: env.Describe(&ingest.Config{}),
 			Build:    ingest.Build,
 		},
 		{
-			Name: "Store", Trigger: Topic, Topic: "events", Path: "POST /",
+			Name: "Store", Trigger: Topic, Topic: "events", Role: postgres.RoleStore, Path: "POST /",
 			Doc:      "stores published events in batches, each once, and counts them into issues",
 			Settings: env.Describe(&store.Config{}),
 			Build:    store.Build,
 		},
 		{
-			Name: "Auth", Trigger: HTTP, Path: "/auth/",
+			Name: "Auth", Trigger: HTTP, Role: postgres.RoleApp, Path: "/auth/",
 			Doc:      "lets people in: registration, logins and sessions, passwords, invitations",
 			Settings: env.Describe(&auth.Config{}),
 			Build:    auth.Build,
 		},
 		{
-			Name: "API", Trigger: HTTP, Path: "/api/v1/",
+			Name: "API", Trigger: HTTP, Role: postgres.RoleApp, Path: "/api/v1/",
 			Doc:      "manages organizations, members, projects and keys, and reads what is known of them",
 			Settings: env.Describe(&api.Config{}),
 			Build:    api.Build,
 		},
 		{
-			Name: "Notify", Trigger: Topic, Topic: "notifications", Path: "POST /",
+			Name: "Notify", Trigger: Topic, Topic: "notifications", Role: postgres.RoleApp, Path: "POST /",
 			Doc:      "delivers notifications: mails about accounts and invitations",
 			Settings: env.Describe(&notify.Config{}),
 			Build:    notify.Build,

@@ -29,21 +29,54 @@ const defaults = `
 // appGrants is everything that mesher_app may do. A migration that grants more has to say so here.
 var appGrants = []string{
 	"api_keys insert", "api_keys select", "api_keys update (expires_at)", "api_keys update (label)",
-	"api_keys update (last_used_at)", "api_keys update (revoked_at)", "audit_log insert", "audit_log select",
-	"dead_letters select", "events select", "idempotency_keys delete", "idempotency_keys insert",
-	"idempotency_keys select", "invitations insert", "invitations select", "invitations update",
-	"issue_fingerprints select", "issue_hourly_counts select", "issues select", "memberships delete",
-	"memberships insert", "memberships select", "memberships update", "notifications insert",
-	"notifications select", "notifications update", "one_time_tokens delete", "one_time_tokens insert",
-	"one_time_tokens select", "one_time_tokens update", "organizations insert", "organizations select",
-	"organizations update (deleted_at)", "organizations update (name)", "organizations update (slug)",
+	"api_keys update (last_used_at)", "api_keys update (rate_limit)", "api_keys update (revoked_at)",
+	"audit_log insert", "audit_log select", "dead_letters select", "events select", "idempotency_keys delete",
+	"idempotency_keys insert", "idempotency_keys select", "invitations insert", "invitations select",
+	"invitations update", "issue_activity insert", "issue_activity select", "issue_fingerprints select",
+	"issue_fingerprints update (issue_id)", "issue_hourly_counts select", "issue_tags select",
+	"issue_users select", "issues delete", "issues insert (active_hour)", "issues insert (culprit)",
+	"issues insert (event_count)", "issues insert (exception_type)", "issues insert (exception_value)",
+	"issues insert (first_release)", "issues insert (first_seen)", "issues insert (id)",
+	"issues insert (last_release)", "issues insert (last_seen)", "issues insert (level)",
+	"issues insert (message)", "issues insert (platform)", "issues insert (project_id)", "issues insert (status)",
+	"issues insert (title)", "issues insert (user_count)", "issues select", "issues update (active_hour)",
+	"issues update (assignee_id)", "issues update (event_count)", "issues update (first_release)",
+	"issues update (first_seen)", "issues update (ignored_events)", "issues update (ignored_until)",
+	"issues update (last_release)", "issues update (last_seen)", "issues update (level)",
+	"issues update (merged_into)", "issues update (regressed_at)", "issues update (regressed_release)",
+	"issues update (resolved_at)", "issues update (resolved_next)", "issues update (status)",
+	"issues update (updated_at)", "issues update (user_count)", "limit_shares select", "memberships delete", "memberships insert",
+	"memberships select", "memberships update", "notifications insert", "notifications select",
+	"notifications update", "one_time_tokens delete", "one_time_tokens insert", "one_time_tokens select",
+	"one_time_tokens update", "organizations insert", "organizations select", "organizations update (deleted_at)",
+	"organizations update (monthly_budget)", "organizations update (name)", "organizations update (slug)",
 	"organizations update (updated_at)", "personal_access_tokens insert", "personal_access_tokens select",
-	"personal_access_tokens update", "projects insert", "projects select", "projects update (allowed_origins)",
-	"projects update (deleted_at)", "projects update (name)", "projects update (rate_limit)",
-	"projects update (retention_days)", "projects update (sample_rate)", "projects update (slug)",
-	"projects update (status)", "projects update (updated_at)", "sessions insert", "sessions select",
-	"sessions update", "throttles delete", "throttles insert", "throttles select", "throttles update",
-	"usage insert", "usage select", "usage update", "users delete", "users insert", "users select", "users update",
+	"personal_access_tokens update", "project_hourly_counts select", "projects insert", "projects select",
+	"projects update (allowed_origins)", "projects update (deleted_at)", "projects update (grouping_rules)",
+	"projects update (monthly_budget)", "projects update (name)", "projects update (otlp_severity)",
+	"projects update (rate_limit)", "projects update (retention_days)", "projects update (sample_rate)",
+	"projects update (scrub_rules)", "projects update (slug)", "projects update (status)",
+	"projects update (updated_at)", "releases select", "sessions insert", "sessions select", "sessions update",
+	"throttles delete", "throttles insert", "throttles select", "throttles update", "usage insert", "usage select",
+	"usage update", "usage_items insert", "usage_items select", "usage_items update", "usage_months insert",
+	"usage_months select", "usage_months update", "users delete", "users insert", "users select", "users update",
+}
+
+// ingestGrants is the same of mesher_ingest.
+var ingestGrants = []string{
+	"api_keys select (environment)", "api_keys select (expires_at)", "api_keys select (hash)",
+	"api_keys select (id)", "api_keys select (last_used_at)", "api_keys select (project_id)",
+	"api_keys select (rate_limit)", "api_keys select (revoked_at)", "api_keys update (last_used_at)",
+	"issue_fingerprints select (fingerprint)", "issue_fingerprints select (issue_id)",
+	"issue_fingerprints select (project_id)", "issues select (id)", "issues select (project_id)",
+	"issues select (status)", "limit_shares insert", "limit_shares select", "limit_shares update", "organizations select (deleted_at)", "organizations select (id)",
+	"organizations select (monthly_budget)", "projects select (allowed_origins)",
+	"projects select (grouping_rules)", "projects select (id)", "projects select (monthly_budget)",
+	"projects select (number)", "projects select (organization_id)", "projects select (otlp_severity)",
+	"projects select (rate_limit)", "projects select (sample_rate)", "projects select (scrub_rules)",
+	"projects select (status)", "projects select (updated_at)", "usage insert", "usage select", "usage update",
+	"usage_items insert", "usage_items select", "usage_items update", "usage_months insert", "usage_months select",
+	"usage_months update",
 }
 
 func TestPrivileges_OfAUserWhoFindsTheRoles(t *testing.T) {
@@ -52,7 +85,7 @@ func TestPrivileges_OfAUserWhoFindsTheRoles(t *testing.T) {
 	db := c.Empty(t)
 	// Another database of the server is migrated already, so the roles exist and are somebody else's.
 	db.Exec(t, fmt.Sprintf(hosted, "postgres_like", db.Name()),
-		"grant mesher_owner, mesher_store, mesher_app to postgres_like with admin option")
+		"grant mesher_owner, mesher_store, mesher_app, mesher_ingest to postgres_like with admin option")
 	checkHosted(t, db, "postgres_like")
 }
 
@@ -61,7 +94,7 @@ func TestPrivileges_OfAUserWhoCreatesTheRoles(t *testing.T) {
 	c := pgtest.NewCluster(t)
 	db := c.Empty(t)
 	c.DropTemplate(t)
-	db.Exec(t, "drop role mesher_app; drop role mesher_store; drop role mesher_owner", fmt.Sprintf(hosted, "postgres_like", db.Name()))
+	db.Exec(t, "drop role mesher_app; drop role mesher_ingest; drop role mesher_store; drop role mesher_owner", fmt.Sprintf(hosted, "postgres_like", db.Name()))
 	checkHosted(t, db, "postgres_like")
 
 	next := c.Empty(t)
@@ -119,15 +152,15 @@ func checkPrivileges(t *testing.T, db *pgtest.Database) {
 		"tables without a policy": `select oid::regclass::text from pg_class c
 			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p') and relname <> 'migrations'
 			  and not exists (select from pg_policy where polrelid = c.oid)`,
-		"policies for others than mesher_app": `select polrelid::regclass || ' ' || polname from pg_policy
+		"policies for others than mesher_app and mesher_ingest": `select polrelid::regclass || ' ' || polname from pg_policy
 			where polrelid in (select oid from pg_class where relnamespace = 'mesher'::regnamespace)
-			  and polroles <> array['mesher_app'::regrole::oid]`,
+			  and polroles not in (array['mesher_app'::regrole::oid], array['mesher_ingest'::regrole::oid])`,
 		"privileges of strangers": `select object || ' ' || privilege_type || ' ' || grantee::regrole from (
 				select oid::regclass::text as object, relacl as acl from pg_class where relnamespace = 'mesher'::regnamespace
 				union all select oid::regprocedure::text, coalesce(proacl, acldefault('f', proowner)) from pg_proc where pronamespace = 'mesher'::regnamespace
 				union all select nspname::text, nspacl from pg_namespace where nspname = 'mesher'
 			) o, aclexplode(acl)
-			where grantee not in ('mesher_owner'::regrole, 'mesher_store'::regrole, 'mesher_app'::regrole)`,
+			where grantee not in ('mesher_owner'::regrole, 'mesher_store'::regrole, 'mesher_app'::regrole, 'mesher_ingest'::regrole)`,
 		"security definer functions without a search path": `select oid::regprocedure::text from pg_proc
 			where pronamespace = 'mesher'::regnamespace and not ('search_path=""' = any (coalesce(proconfig, '{}')))`,
 		"roles that must not bypass": `select rolname::text from pg_roles where rolname like 'mesher%' and (rolsuper or rolbypassrls)`,
@@ -137,16 +170,18 @@ func checkPrivileges(t *testing.T, db *pgtest.Database) {
 		}
 	}
 
-	grants := rows[string](t, conn, `
-		select relname || ' ' || lower(privilege_type) from pg_class, aclexplode(relacl)
-		where relnamespace = 'mesher'::regnamespace and grantee = 'mesher_app'::regrole
-		union all
-		select relname || ' ' || lower(privilege_type) || ' (' || attname || ')' from pg_class c
-		join pg_attribute a on a.attrelid = c.oid, aclexplode(attacl)
-		where relnamespace = 'mesher'::regnamespace and grantee = 'mesher_app'::regrole
-		order by 1`)
-	if diff := cmp.Diff(appGrants, grants); diff != "" {
-		t.Errorf("grants of mesher_app (-want +got):\n%s", diff)
+	for role, want := range map[string][]string{"mesher_app": appGrants, "mesher_ingest": ingestGrants} {
+		grants := rows[string](t, conn, fmt.Sprintf(`
+			select relname || ' ' || lower(privilege_type) from pg_class, aclexplode(relacl)
+			where relnamespace = 'mesher'::regnamespace and grantee = '%[1]s'::regrole
+			union all
+			select relname || ' ' || lower(privilege_type) || ' (' || attname || ')' from pg_class c
+			join pg_attribute a on a.attrelid = c.oid, aclexplode(attacl)
+			where relnamespace = 'mesher'::regnamespace and grantee = '%[1]s'::regrole
+			order by 1`, role))
+		if diff := cmp.Diff(want, grants); diff != "" {
+			t.Errorf("grants of %s (-want +got):\n%s", role, diff)
+		}
 	}
 }
 
@@ -184,6 +219,25 @@ func TestPrivileges_OfMesherAppAtWork(t *testing.T) {
 	} {
 		if _, err := app.Exec(t.Context(), sql); postgres.SQLState(err) != "42501" {
 			t.Errorf("%s as mesher_app: %v, want permission denied", sql, err)
+		}
+	}
+}
+
+func TestPrivileges_OfMesherIngestAtWork(t *testing.T) {
+	t.Parallel()
+	ingest := pgtest.New(t).Conn(t, pgtest.Ingest)
+	exec(t, ingest, `insert into mesher.usage (project_id, minute, rejected) values (gen_random_uuid(), now(), 1)
+		on conflict (project_id, minute) do update set rejected = usage.rejected + excluded.rejected`)
+	exec(t, ingest, "update mesher.api_keys set last_used_at = now() where id = gen_random_uuid()")
+	for _, sql := range []string{
+		"select from mesher.events", "select title from mesher.issues", "select from mesher.users", "select from mesher.sessions",
+		"insert into mesher.sessions default values", "select from mesher.personal_access_tokens", "select from mesher.audit_log",
+		"insert into mesher.audit_log default values", "insert into mesher.notifications default values", "select from mesher.notifications",
+		"update mesher.api_keys set revoked_at = null", "insert into mesher.api_keys default values", "select name from mesher.projects",
+		"update mesher.projects set status = 'active'", "select from mesher.memberships", "set role mesher_owner", "set role mesher_app",
+	} {
+		if _, err := ingest.Exec(t.Context(), sql); postgres.SQLState(err) != "42501" {
+			t.Errorf("%s as mesher_ingest: %v, want permission denied", sql, err)
 		}
 	}
 }

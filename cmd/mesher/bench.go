@@ -50,6 +50,9 @@ type round struct {
 }
 
 func runBench(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) > 0 && args[0] == "query" {
+		return runBenchQuery(ctx, args[1:], out)
+	}
 	var b benchmark
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&b.events, "events", 20_000, "events sent over HTTP in each round, one a request")
@@ -191,7 +194,9 @@ func (b *benchmark) clean(ctx context.Context, out io.Writer) {
 		for _, sql := range []string{
 			"delete from mesher.events where project_id = $1", "delete from mesher.issue_hourly_counts where project_id = $1",
 			"delete from mesher.issue_fingerprints where project_id = $1", "delete from mesher.issues where project_id = $1",
-			"delete from mesher.usage where project_id = $1", "delete from mesher.api_keys where project_id = $1",
+			"delete from mesher.issue_tags where project_id = $1", "delete from mesher.issue_users where project_id = $1",
+			"delete from mesher.releases where project_id = $1", "delete from mesher.project_hourly_counts where project_id = $1",
+			"delete from mesher.usage_months where project_id = $1", "delete from mesher.usage where project_id = $1", "delete from mesher.api_keys where project_id = $1",
 			"delete from mesher.projects where id = $1",
 		} {
 			if _, err := b.pool.Exec(ctx, sql, t.project); err != nil {

@@ -45,6 +45,7 @@ func elsewhere() string {
 func runDev(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
 	verbose := flags.Bool("v", false, "log every batch that is stored")
+	adopt := flags.Bool("adopt", false, "use the database of DATABASE_URL even if it is an installation's: it gets a developer's login, and anybody may register")
 	profile := flags.String("cpuprofile", "", "write a CPU profile of the whole run to this file")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -65,10 +66,17 @@ func runDev(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer logs.Close()
+	server, err := openLog(filepath.Join(opts.Home, "postgres.log"))
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	opts.DatabaseLog = server
+	opts.Adopt = *adopt
 	p, err := local.Start(ctx, opts)
 	if err != nil {
 		logging.New(logs, slog.LevelInfo, "").Error("the platform does not start", "error", err)
-		return fmt.Errorf("%w\nmore may be in %s", err, logs.Name())
+		return fmt.Errorf("%w\nmore may be in %s and %s", err, logs.Name(), server.Name())
 	}
 	fmt.Fprint(out, welcome(p.Info, opts.Home))
 	err = p.Wait(ctx)
@@ -79,7 +87,7 @@ func runDev(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// devOptions reads the laptop's settings and opens its log.
+// devOptions reads the laptop's settings and opens its log. The server's own lines are no JSON and go elsewhere.
 func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 	port, err := envPort()
 	if err != nil {
@@ -98,7 +106,7 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 		level, shown = slog.LevelDebug, slog.LevelDebug
 	}
 	opts := local.Options{
-		Home: dir, Port: port, Lookup: env.OS, DatabaseLog: logs,
+		Home: dir, Port: port, Lookup: env.OS,
 		// People see what went wrong; the file holds everything, in the form that the cloud's logs have.
 		Log: slog.New(slog.NewMultiHandler(
 			slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: shown}),
@@ -109,13 +117,13 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 	opts.PubSub, _ = env.OS("PUBSUB_EMULATOR_HOST")
 	for _, f := range mesher.Functions() {
 		opts.Functions = append(opts.Functions, local.Function{
-			Name: f.Name, Path: f.Path, Topic: f.Topic, Store: f.Name == "Store", Build: f.Build,
+			Name: f.Name, Path: f.Path, Topic: f.Topic, Role: f.Role, Build: f.Build,
 		})
 	}
 	return opts, logs, nil
 }
 
-// logMost is how large the log may be at a start; a larger one is set aside as mesher.log.old.
+// logMost is how large the log may be at a start; a larger one is set aside, with .old added to its name.
 const logMost = 10 << 20
 
 // openLog opens the log to append to it.

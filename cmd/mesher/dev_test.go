@@ -36,6 +36,10 @@ func TestDev_TakesANewcomerFromStartToFirstEvent(t *testing.T) {
 		t.Errorf("the log holds the password, or cannot be read: %v", err)
 	}
 
+	if log, err := os.ReadFile(filepath.Join(home, "mesher.log")); err != nil || !strings.Contains(string(log), `"function is ready"`) ||
+		strings.Contains(string(log), "database system is ready") {
+		t.Errorf("the log has no line of a function's start, or lines of Postgres: %v", err)
+	}
 	a, err := send(p.URL, p.APIKey, fmt.Appendf(nil, `{"message":"Hello, Mesher","level":"error","timestamp":%d}`, time.Now().Unix()))
 	if err != nil || a.status != http.StatusAccepted || len(a.Accepted) != 1 {
 		t.Fatalf("answer = %+v, %v; want 202 with one event", a, err)
@@ -58,6 +62,11 @@ func TestDev_TakesANewcomerFromStartToFirstEvent(t *testing.T) {
 	}
 	shows("events", "error", a.Accepted[0].EventID)
 	shows("issues", "error", "1")
+	for ref, want := range map[string]int{"first": 0, "local/first": 0, "nothing": 1} {
+		if out, code := runProgram(t, home, "events", "-project", ref); code != want || strings.Contains(out, "Hello, Mesher") != (want == 0) {
+			t.Errorf("mesher events -project %s ends with %d:\n%s", ref, code, out)
+		}
+	}
 	if out, code := runProgram(t, home, "migrate", "--status"); code != 0 || strings.Contains(out, "pending") || !strings.Contains(out, "applied") {
 		t.Errorf("mesher migrate --status ends with %d:\n%s", code, out)
 	}
@@ -153,7 +162,9 @@ func TestRun_SaysHowItIsUsed(t *testing.T) {
 		{[]string{"help"}, 0, "run the whole platform"},
 		{[]string{"nonsense"}, 2, `no command "nonsense"`},
 		{[]string{"dev", "nonsense"}, 2, `no argument "nonsense"`},
-		{[]string{"events", "-project", "x"}, 2, "-project is not an id"},
+		{[]string{"events", "-project", "x"}, 1, "make run"},
+		{[]string{"audit", "-since", "x"}, 2, "-since"},
+		{[]string{"notifications", "-retry", "x"}, 2, "-retry takes an id"},
 		{[]string{"events"}, 1, "make run"},
 		{[]string{"migrate", "-status"}, 1, "make run"},
 	} {

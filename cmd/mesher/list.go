@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -12,36 +13,38 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/mesherhq/mesher/shared/env"
-	"github.com/mesherhq/mesher/shared/local"
+	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/tenant"
 )
 
-// listFlags reads the flags that both lists have and returns the project, nil for all, and the length.
-func listFlags(name string, args []string) (project *uuid.UUID, limit int, err error) {
+// listFlags reads the flags that both lists have.
+func listFlags(name string, args []string) (project string, limit int, err error) {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	id := flags.String("project", "", "project id; by default the project of the platform on this machine, else all")
+	flags.StringVar(&project, "project", "", "id or slug of the project, or organization/project; by default that of the platform on this machine, else all")
 	flags.IntVar(&limit, "limit", 20, "rows")
 	if err := parse(flags, args); err != nil {
-		return nil, 0, err
+		return "", 0, err
 	}
 	if limit < 1 {
-		return nil, 0, fmt.Errorf("%w: -limit must be at least 1", errUsage)
+		return "", 0, fmt.Errorf("%w: -limit must be at least 1", errUsage)
 	}
-	if *id == "" {
-		if url, ok := env.OS("DATABASE_URL"); ok && url != "" {
-			return nil, limit, nil // another database knows nothing of the local project
-		}
-		if info, err := local.ReadInfo(home()); err == nil {
-			return &info.ProjectID, limit, nil
-		}
-		return nil, limit, nil
+	if project == "" {
+		project = localProject()
 	}
-	parsed, err := uuid.Parse(*id)
+	return project, limit, nil
+}
+
+// pickListed returns the project that is meant; nil: all.
+func pickListed(ctx context.Context, db *postgres.Pool, ref string) (*uuid.UUID, error) {
+	if ref == "" {
+		return nil, nil
+	}
+	p, err := tenant.PickProject(ctx, db, ref)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: -project is not an id", errUsage)
+		return nil, fmt.Errorf("find the project (-project): %w", err)
 	}
-	return &parsed, limit, nil
+	return &p.ID, nil
 }
 
 func runEvents(ctx context.Context, args []string, out io.Writer) error {
@@ -64,7 +67,7 @@ func runIssues(ctx context.Context, args []string, out io.Writer) error {
 
 // list prints the rows of a query, which are four texts each, under a heading.
 func list(ctx context.Context, name string, args []string, out io.Writer, heading, query string) error {
-	project, limit, err := listFlags(name, args)
+	ref, limit, err := listFlags(name, args)
 	if err != nil {
 		return err
 	}
@@ -75,6 +78,10 @@ func list(ctx context.Context, name string, args []string, out io.Writer, headin
 	defer pool.Close()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	project, err := pickListed(ctx, pool, ref)
+	if err != nil {
+		return explainList(name, err)
+	}
 	rows, err := pool.Query(ctx, query, project, limit)
 	if err != nil {
 		return explainList(name, err)
@@ -101,6 +108,10 @@ func list(ctx context.Context, name string, args []string, out io.Writer, headin
 
 // explainList says what to do about a list that cannot be read.
 func explainList(name string, err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return err
+	}
 	switch postgres.SQLState(err) {
 	case "42P01", "3F000":
 		return fmt.Errorf("list %s: the database has no schema yet, run mesher migrate: %w", name, err)

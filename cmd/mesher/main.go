@@ -28,7 +28,9 @@ func commands() []command {
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
 		{"users", "list and invite people, and let them in or out", runUsers},
-		{"bench", "measure a platform: COPY, Store and the whole path side by side", runBench},
+		{"notifications", "list mails that wait or failed, and send one again", runNotifications},
+		{"audit", "list who did what", runAudit},
+		{"bench", "measure a platform: COPY, Store and the whole path side by side; bench query: its queries", runBench},
 	}
 }
 
@@ -67,7 +69,7 @@ func usage() string {
 	var b strings.Builder
 	b.WriteString("mesher <command> [flags]\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.doc)
+		fmt.Fprintf(&b, "  %-13s %s\n", c.name, c.doc)
 	}
 	b.WriteString("\nmesher <command> -h lists a command's flags.\n")
 	return b.String()

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os/user"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
+	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -28,6 +31,30 @@ type particulars map[string]any
 func recordKey(ctx context.Context, tx postgres.Tx, organization uuid.UUID, who tenant.Actor, action string, k tenant.Key, details particulars) error {
 	details["project"], details["label"] = k.Project, k.Label
 	return tenant.Record(ctx, tx, organization, who, action, tenant.Target{Kind: "key", ID: k.ID, Name: k.Name()}, details)
+}
+
+// recordUser adds what an operator did to a user to the audit log of every organization that the user belongs to, since
+// its owners are to see it, or of none.
+func recordUser(ctx context.Context, tx postgres.Tx, who tenant.Actor, action string, u account.User, target tenant.Target, details any) error {
+	rows, err := tx.Query(ctx, `
+		select o.id from mesher.memberships m join mesher.organizations o on o.id = m.organization_id
+		where m.user_id = $1::uuid and o.deleted_at is null order by o.id`, u.ID)
+	if err != nil {
+		return fmt.Errorf("find the organizations of a user: %w", err)
+	}
+	organizations, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return fmt.Errorf("find the organizations of a user: %w", err)
+	}
+	if len(organizations) == 0 {
+		organizations = []uuid.UUID{uuid.Nil}
+	}
+	for _, id := range organizations {
+		if err := tenant.Record(ctx, tx, id, who, action, target, details); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // until returns a time of expiry as the audit log shows it: nil for never.

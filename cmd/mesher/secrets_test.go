@@ -125,8 +125,8 @@ func TestSecrets_AreNowhere(t *testing.T) {
 	secrets := vault{"API key of the laptop": p.APIKey, "password of the laptop": p.Password}
 	u := &person{p: p, secrets: secrets, email: "ada@example.com"}
 
-	u.does(t, "POST", "/auth/v1/register", "", map[string]any{"email": u.email, "password": u.password("first"), "name": "Ada"}, http.StatusAccepted)
 	u.does(t, "POST", "/auth/v1/register", "", map[string]any{"email": u.email, "password": u.password("strangers")}, http.StatusAccepted)
+	u.does(t, "POST", "/auth/v1/register", "", map[string]any{"email": u.email, "password": u.password("first"), "name": "Ada"}, http.StatusAccepted)
 	u.does(t, "POST", "/auth/v1/register", "", map[string]any{"email": "not an address", "password": u.password("refused")}, http.StatusBadRequest)
 	u.does(t, "POST", "/auth/v1/login", "", map[string]any{"email": u.email, "password": u.password("wrong")}, http.StatusUnauthorized)
 	link := u.mailed(t, "verify", u.email)
@@ -142,7 +142,7 @@ func TestSecrets_AreNowhere(t *testing.T) {
 	u.does(t, "POST", "/auth/v1/email", session, map[string]any{"email": "ada.new@example.com", "password": secrets["third"]}, http.StatusAccepted)
 	u.does(t, "POST", "/auth/v1/email/confirm", "", map[string]any{"token": u.mailed(t, "change-email", "ada.new@example.com")}, http.StatusNoContent)
 
-	token := u.does(t, "POST", "/api/v1/user/tokens", session, map[string]any{"label": "ci", "scope": "admin"}, http.StatusCreated, "Idempotency-Key", "once")
+	token := u.does(t, "POST", "/api/v1/user/tokens", session, map[string]any{"label": "ci", "scope": "admin", "password": secrets["third"]}, http.StatusCreated, "Idempotency-Key", "once")
 	secrets["token"] = token["token"].(string)
 	org := u.does(t, "POST", "/api/v1/organizations", secrets["token"], map[string]any{"name": "Ada's"}, http.StatusCreated)["id"].(string)
 	u.does(t, "POST", "/api/v1/organizations/"+org+"/invitations", session, map[string]any{"email": "bob@example.com", "role": "admin"}, http.StatusCreated)
@@ -196,6 +196,9 @@ func places(t *testing.T, p *platform) map[string]string {
 	if log, err := os.ReadFile(filepath.Join(p.home, "mesher.log")); err == nil {
 		out["the log"] = string(log)
 	}
+	if log, err := os.ReadFile(filepath.Join(p.home, "postgres.log")); err == nil {
+		out["the log of Postgres"] = string(log)
+	}
 	messages, err := os.ReadFile(filepath.Join(p.home, "pubsub", "messages.db"))
 	fatal(t, err)
 	out["the queue"] = string(messages)
@@ -215,7 +218,7 @@ func places(t *testing.T, p *platform) map[string]string {
 		out["the table "+table] = dump
 		total += len(dump)
 	}
-	if len(out["the log"]) == 0 || total < 5000 {
+	if len(out["the log"]) == 0 || len(out["the log of Postgres"]) == 0 || total < 5000 {
 		t.Errorf("looked into %d bytes of log and %d of tables: too little", len(out["the log"]), total)
 	}
 	return out

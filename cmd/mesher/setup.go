@@ -147,6 +147,9 @@ func (s *setup) run(ctx context.Context) error {
 		return err
 	}
 	s.report.Notes = to.notes(s.cfg)
+	if err := s.mayDo(ctx, conn); err != nil {
+		return err
+	}
 	if err := s.migrate(ctx, conn); err != nil {
 		return err
 	}
@@ -201,7 +204,7 @@ func (s *setup) migrate(ctx context.Context, conn *pgx.Conn) error {
 // it has been given a password.
 func (s *setup) letIn(ctx context.Context, tx pgx.Tx, to *pgTarget) (lines []string, err error) {
 	for _, role := range []struct{ name, variable string }{
-		{postgres.RoleStore, "DATABASE_URL_STORE"}, {postgres.RoleApp, "DATABASE_URL_APP"},
+		{postgres.RoleIngest, "DATABASE_URL_INGEST"}, {postgres.RoleStore, "DATABASE_URL_STORE"}, {postgres.RoleApp, "DATABASE_URL_APP"},
 	} {
 		r := setupRole{Name: role.name, Password: "first", URL: to.url(role.name, passwordPlaceholder)}
 		line := role.name + " can log in now"

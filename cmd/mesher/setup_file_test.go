@@ -40,16 +40,16 @@ func TestSetup_WritesAFile(t *testing.T) {
 		return variables(string(text))
 	}
 	first := read()
-	if _, err := login(t, first["DATABASE_URL_STORE"]); err != nil || len(first) != 4 {
+	if _, err := login(t, first["DATABASE_URL_STORE"]); err != nil || len(first) != 5 {
 		t.Errorf("the file holds %d variables, and mesher_store cannot log in: %v", len(first), err)
 	}
 
 	for name, args := range map[string][]string{
-		"exists; give -out another place": {"-out", file, "-rotate-passwords"},
-		"holds MESHER_API_KEY, which":     {"-out", file, "-rotate-passwords", "-force"},
-		"holds DATABASE_URL_STORE, which": {"-out", file, "-project", "Another", "-force"},
-		"is not a plain file":             {"-out", dir, "-rotate-passwords", "-force"},
-		"-force is about":                 {"-rotate-passwords", "-force"},
+		"exists; give -out another place":  {"-out", file, "-rotate-passwords"},
+		"holds MESHER_API_KEY, which":      {"-out", file, "-rotate-passwords", "-force"},
+		"holds DATABASE_URL_INGEST, which": {"-out", file, "-project", "Another", "-force"},
+		"is not a plain file":              {"-out", dir, "-rotate-passwords", "-force"},
+		"-force is about":                  {"-rotate-passwords", "-force"},
 	} {
 		if out, err := setUp(t, h.url, args...); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v: %v, want %s\n%s", args, err, name, out)
@@ -67,7 +67,7 @@ func TestSetup_WritesAFile(t *testing.T) {
 	mustSetUp(t, h.url, "-out", other, "-rotate-passwords", "-force")
 	file = other
 	last := read()
-	if _, err := login(t, last["DATABASE_URL_APP"]); err != nil || len(last) != 2 {
+	if _, err := login(t, last["DATABASE_URL_APP"]); err != nil || len(last) != 3 {
 		t.Errorf("the replaced file holds %d variables, and mesher_app cannot log in: %v", len(last), err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
@@ -92,8 +92,8 @@ func TestSetup_PrintsJSON(t *testing.T) {
 		return r
 	}
 	r := decode()
-	if len(r.Migrations) == 0 || r.Partitions != 16 || len(r.Roles) != 2 || !r.Organization.Created || !r.Project.Created ||
-		r.Project.Number != 1 || r.APIKey == nil || len(r.Env) != 4 {
+	if len(r.Migrations) == 0 || r.Partitions != 16 || len(r.Roles) != 3 || !r.Organization.Created || !r.Project.Created ||
+		r.Project.Number != 1 || r.APIKey == nil || len(r.Env) != 5 {
 		t.Errorf("first run: %+v", r)
 	}
 	if _, err := login(t, r.Env["DATABASE_URL_APP"]); err != nil {

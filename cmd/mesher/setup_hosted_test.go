@@ -157,3 +157,16 @@ func password(t *testing.T, database string) string {
 	secret, _ := u.User.Password()
 	return secret
 }
+
+// scanAs reads the one row of a query.
+func scanAs(t *testing.T, database, sql string, into ...any) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if err := conn.QueryRow(t.Context(), sql).Scan(into...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}

@@ -188,7 +188,7 @@ func TestSetup_ThroughAPoolerForManyServers(t *testing.T) {
 	const ref = ".abcdefghijklmnopqrst"
 	through := pooler(t, h.url, ref)
 	values := variables(mustSetUp(t, through))
-	for name, role := range map[string]string{"DATABASE_URL_STORE": "mesher_store", "DATABASE_URL_APP": "mesher_app"} {
+	for name, role := range map[string]string{"DATABASE_URL_INGEST": "mesher_ingest", "DATABASE_URL_STORE": "mesher_store", "DATABASE_URL_APP": "mesher_app"} {
 		contains(t, values[name], "postgres://"+role+ref+":")
 		if user, err := login(t, values[name]); err != nil || user != role {
 			t.Errorf("%s lets in %q, %v; want %s", name, user, err, role)

@@ -29,11 +29,11 @@ func TestSetup_FromNothingToLater(t *testing.T) {
 	contains(t, out, "applied 0001_", "made 16 partitions", "mesher_store can log in now", "mesher_app can log in now",
 		"organization acme-inc (Acme, Inc.) created", "project acme-inc/web-shop (Web Shop), number 1, created", "API key mshr_")
 	first := variables(out)
-	if len(first) != 4 {
+	if len(first) != 5 {
 		t.Fatalf("variables = %v", first)
 	}
 	secrets := []string{first["MESHER_API_KEY"], first["MESHER_API_KEY"][9:37]}
-	for name, role := range map[string]string{"DATABASE_URL_STORE": "mesher_store", "DATABASE_URL_APP": "mesher_app"} {
+	for name, role := range map[string]string{"DATABASE_URL_INGEST": "mesher_ingest", "DATABASE_URL_STORE": "mesher_store", "DATABASE_URL_APP": "mesher_app"} {
 		if user, err := login(t, first[name]); err != nil || user != role {
 			t.Errorf("%s lets in %q, %v; want %s", name, user, err, role)
 		}
@@ -58,7 +58,7 @@ func TestSetup_FromNothingToLater(t *testing.T) {
 	if again := variables(out); len(again) != 0 {
 		t.Errorf("the second run shows %v", again)
 	}
-	for name := range map[string]bool{"DATABASE_URL_STORE": true, "DATABASE_URL_APP": true} {
+	for name := range map[string]bool{"DATABASE_URL_INGEST": true, "DATABASE_URL_STORE": true, "DATABASE_URL_APP": true} {
 		if _, err := login(t, first[name]); err != nil {
 			t.Errorf("%s after the second run: %v", name, err)
 		}
@@ -67,7 +67,7 @@ func TestSetup_FromNothingToLater(t *testing.T) {
 	out = mustSetUp(t, h.url, "-rotate-passwords", "-organization", "Acme, Inc.", "-project", "Other")
 	contains(t, out, "mesher_store has a new password", "mesher_app has a new password", "exists already", "number 2, created", "API key mshr_")
 	rotated := variables(out)
-	for _, name := range []string{"DATABASE_URL_STORE", "DATABASE_URL_APP"} {
+	for _, name := range []string{"DATABASE_URL_INGEST", "DATABASE_URL_STORE", "DATABASE_URL_APP"} {
 		if _, err := login(t, rotated[name]); err != nil {
 			t.Errorf("the new %s: %v", name, err)
 		}
@@ -104,7 +104,7 @@ func TestSetup_GivesTheFunctionsWhatTheyNeed(t *testing.T) {
 		t.Fatalf("there is no function %s", name)
 		return ""
 	}
-	ingest, store := serve("Ingest", "DATABASE_URL_APP"), serve("Store", "DATABASE_URL_STORE")
+	ingest, store := serve("Ingest", "DATABASE_URL_INGEST"), serve("Store", "DATABASE_URL_STORE")
 	if err := pubsub.Declare(t.Context(), queue.Addr(), "test", pubsub.Topology{Topic: "events", Subscription: "store", Endpoint: store}); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestSetup_Together(t *testing.T) {
 		switch v := variables(out); len(v) {
 		case 0:
 			contains(t, out, "left alone", "exists already")
-		case 4:
+		case 5:
 			if full != nil {
 				t.Error("two runs made the passwords")
 			}
@@ -154,7 +154,7 @@ func TestSetup_Together(t *testing.T) {
 			t.Errorf("a run shows a part of what the functions need:\n%s", out)
 		}
 	}
-	for _, name := range []string{"DATABASE_URL_STORE", "DATABASE_URL_APP"} {
+	for _, name := range []string{"DATABASE_URL_INGEST", "DATABASE_URL_STORE", "DATABASE_URL_APP"} {
 		if _, err := login(t, full[name]); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -176,7 +176,7 @@ func TestSetup_RefusesWithoutSecrets(t *testing.T) {
 	}{
 		{"no database", "", nil, "DATABASE_URL"},
 		{"a wrong password", h.as(t, "postgres_like", "hunter2-hunter2"), nil, "28P01"},
-		{"a user who may do nothing", h.as(t, "powerless", "powerless"), nil, "permission denied"},
+		{"a user who may do nothing", h.as(t, "powerless", "powerless"), nil, "grant create on database hosted to powerless"},
 		{"words instead of a URL", "host=" + server.Hostname() + " port=" + server.Port() + " user=postgres_like password=hunter2-hunter2", nil, "of the form postgres://"},
 		{"no host", "postgres://postgres_like:hunter2-hunter2@/hosted", nil, "of the form postgres://"},
 		{"garbage", "postgres://postgres_like:hunter2-hunter2%@x:y/", nil, "of the form postgres://"},

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -93,7 +94,45 @@ func newTenant(t *testing.T, p *platform, db *pgxpool.Pool) *tenantFixture {
 	f.ids["user_id"] = f.colleague.id.String()
 	f.ids["session_id"] = f.owner.sessionID.String()
 	f.ids["token_id"] = f.owner.tokenID.String()
+	f.ids["issue_id"], f.ids["fingerprint"] = f.newIssue(t)
+	f.ids["other_issue_id"], _ = f.newIssue(t)
+	f.ids["event_id"] = f.newEvent(t)
 	return f
+}
+
+// fill puts ids in place of their names.
+func (f *tenantFixture) fill(body string) string {
+	for name, id := range f.ids {
+		body = strings.ReplaceAll(body, "{"+name+"}", id)
+	}
+	return body
+}
+
+// newIssue stores an issue with two fingerprints, as Store does, and returns its id and one of them.
+func (f *tenantFixture) newIssue(t *testing.T) (id, fingerprint string) {
+	t.Helper()
+	id, fingerprint = uuid.Must(uuid.NewV7()).String(), uuid.NewString()
+	_, err := f.db.Exec(t.Context(), `
+		with seen as (
+			insert into mesher.issues (project_id, id, title, level, event_count, first_seen, last_seen, active_hour)
+			values ($1::uuid, $2::uuid, 'Problem', 'error', 2, now(), now(), date_trunc('hour', now(), 'UTC')))
+		insert into mesher.issue_fingerprints (project_id, fingerprint, issue_id, grouping_version)
+		select $1::uuid, f, $2::uuid, 1 from unnest(array[$3::uuid, gen_random_uuid()]) f`, f.ids["project_id"], id, fingerprint)
+	fatal(t, err)
+	return id, fingerprint
+}
+
+// newEvent stores an event of the fingerprint and the user u1, and returns its id.
+func (f *tenantFixture) newEvent(t *testing.T) string {
+	t.Helper()
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	id := event.NewID(at).String()
+	_, err := f.db.Exec(t.Context(), `
+		insert into mesher.events (project_id, received_at, id, event_id, fingerprint, occurred_at, level, message, user_id, tags, extra)
+		values ($1::uuid, $2::timestamptz, $3::uuid, $3::uuid, $4::uuid, $2::timestamptz, 'error', 'Problem', 'u1', '{}', '{}')`,
+		f.ids["project_id"], at, id, f.ids["fingerprint"])
+	fatal(t, err)
+	return id
 }
 
 // create makes something as the owner and returns the answer.
@@ -126,7 +165,7 @@ func (f *tenantFixture) revoked(t *testing.T) (session, token string) {
 	fatal(t, account.RevokeSession(t.Context(), f.db, sessionTimes, f.owner.id, s.ID))
 	pt, token, err := account.IssueToken(t.Context(), f.db, f.owner.id, account.TokenSpec{Label: "old", Scope: account.ScopeAdmin})
 	fatal(t, err)
-	_, err = account.RevokeToken(t.Context(), f.db, f.owner.id, pt.ID)
+	_, _, err = account.RevokeToken(t.Context(), f.db, f.owner.id, pt.ID)
 	fatal(t, err)
 	return session, token
 }
@@ -139,6 +178,10 @@ func (f *tenantFixture) state(t *testing.T) string {
 		"select to_jsonb(o) from mesher.organizations o where id = $1",
 		"select to_jsonb(p) from mesher.projects p where organization_id = $1",
 		"select to_jsonb(k) - 'last_used_at' from mesher.api_keys k join mesher.projects p on p.id = k.project_id where p.organization_id = $1",
+		"select to_jsonb(i) from mesher.issues i join mesher.projects p on p.id = i.project_id where p.organization_id = $1",
+		"select to_jsonb(f) from mesher.issue_fingerprints f join mesher.projects p on p.id = f.project_id where p.organization_id = $1",
+		"select to_jsonb(e) from mesher.events e join mesher.projects p on p.id = e.project_id where p.organization_id = $1",
+		"select to_jsonb(a) from mesher.issue_activity a join mesher.projects p on p.id = a.project_id where p.organization_id = $1",
 		"select to_jsonb(m) from mesher.memberships m where organization_id = $1",
 		"select to_jsonb(i) from mesher.invitations i where organization_id = $1",
 		"select to_jsonb(s) - 'last_seen_at' from mesher.sessions s join mesher.memberships m using (user_id) where m.organization_id = $1 and s.id::text = '" + f.ids["session_id"] + "'",

@@ -80,7 +80,8 @@ func operations(t *testing.T, url string) []operation {
 	return out
 }
 
-// bodies are valid bodies of the operations that take an id and a body. A new operation has to be added here.
+// bodies are valid bodies of the operations that take an id and a body, with the names of ids for ids. A new operation has
+// to be added here.
 var bodies = map[string]string{
 	"update-organization": `{"name":"Renamed"}`,
 	"update-member":       `{"role":"admin"}`,
@@ -90,6 +91,12 @@ var bodies = map[string]string{
 	"create-key":          `{"label":"another"}`,
 	"update-key":          `{"label":"renamed"}`,
 	"rotate-key":          `{"overlap":"1h"}`,
+	"update-issue":        `{"status":"discarded"}`,
+	"update-issues":       `{"ids":["{issue_id}"],"status":"resolved"}`,
+	"delete-issues":       `{"ids":["{issue_id}"]}`,
+	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
+	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
+	"erase-user":          `{"user_id":"u1"}`,
 }
 
 // call makes one request and returns the status and the code of the problem, if it is one.
@@ -144,7 +151,7 @@ func TestTenancy_OfEveryRoute(t *testing.T) {
 			ours, theirs := newTenant(t, p, db), newTenant(t, p, db)
 			w := &walk{url: p.URL, operation: o, ours: ours, theirs: theirs}
 			if len(o.RequestBody) > 0 {
-				if w.body = bodies[o.ID]; w.body == "" {
+				if w.body = ours.fill(bodies[o.ID]); w.body == "" {
 					t.Fatalf("%s takes a body, which this test does not know: add one to bodies", o.ID)
 				}
 			}

@@ -30,6 +30,7 @@ type usersOptions struct {
 	link                      bool
 	url                       string
 	asJSON                    bool
+	publish                   publish // nil: there is no queue to publish to
 }
 
 func usersActions() []usersAction {
@@ -93,6 +94,7 @@ func runUsers(ctx context.Context, args []string, out io.Writer) error {
 		if o.url == "" {
 			o.url = authURL()
 		}
+		o.publish = queueOf(env.OS)
 		db, err := openDatabase(ctx)
 		if err != nil {
 			return err

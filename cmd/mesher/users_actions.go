@@ -35,7 +35,7 @@ func usersLink(ctx context.Context, db *postgres.Pool, o usersOptions, out io.Wr
 			return err
 		}
 		link = base + resetPage + token
-		return tenant.Record(ctx, tx, uuid.Nil, operator("users"), "password.link", userTarget(u), nil)
+		return recordUser(ctx, tx, operator("users"), "password.link", u, userTarget(u), nil)
 	})
 	if err != nil {
 		return err
@@ -79,13 +79,14 @@ func usersRevoke(ctx context.Context, db *postgres.Pool, o usersOptions, out io.
 	return err
 }
 
-// endSessions ends all sessions of a user, and returns how many.
+// endSessions ends all sessions of a user, and returns how many. That it was asked for is recorded even when there is none:
+// what else is revoked belongs to it.
 func endSessions(ctx context.Context, tx postgres.Tx, u account.User) (int, error) {
 	n, err := account.RevokeSessions(ctx, tx, u.ID, uuid.Nil)
-	if err != nil || n == 0 {
+	if err != nil {
 		return n, err
 	}
-	return n, tenant.Record(ctx, tx, uuid.Nil, operator("users"), "session.revoke", userTarget(u), particulars{"sessions": n})
+	return n, recordUser(ctx, tx, operator("users"), "session.revoke", u, userTarget(u), particulars{"sessions": n})
 }
 
 // revokeTokens revokes all tokens of a user that are still good, and returns how many.
@@ -109,10 +110,14 @@ func revokeTokens(ctx context.Context, tx postgres.Tx, u account.User) (n int, e
 }
 
 func revokeToken(ctx context.Context, tx postgres.Tx, u account.User, t account.PersonalToken) error {
-	is, err := account.RevokeToken(ctx, tx, u.ID, t.ID)
-	if err != nil {
+	is, changed, err := account.RevokeToken(ctx, tx, u.ID, t.ID)
+	if err != nil || !changed { // the user did so a moment ago
 		return err
 	}
-	return tenant.Record(ctx, tx, t.OrganizationID, operator("users"), "token.revoke",
-		tenant.Target{Kind: "token", ID: t.ID, Name: t.Label}, map[string]tenant.Change{"state": {From: t.State, To: is.State}})
+	target := tenant.Target{Kind: "token", ID: t.ID, Name: t.Label}
+	details := map[string]tenant.Change{"state": {From: t.State, To: is.State}}
+	if t.OrganizationID != uuid.Nil {
+		return tenant.Record(ctx, tx, t.OrganizationID, operator("users"), "token.revoke", target, details)
+	}
+	return recordUser(ctx, tx, operator("users"), "token.revoke", u, target, details)
 }

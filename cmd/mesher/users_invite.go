@@ -33,6 +33,7 @@ func usersInvite(ctx context.Context, db *postgres.Pool, o usersOptions, out io.
 	}
 	var inv tenant.Invitation
 	var link string
+	var mail uuid.UUID
 	err = postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
 		if inv, err = invite(ctx, tx, org.ID, email, tenant.Role(o.role)); err != nil {
 			return err
@@ -42,7 +43,7 @@ func usersInvite(ctx context.Context, db *postgres.Pool, o usersOptions, out io.
 			link = base + acceptPage + token
 			return err
 		}
-		_, err = outbox.Write(ctx, tx, outbox.Notification{
+		mail, err = outbox.Write(ctx, tx, outbox.Notification{
 			OrganizationID: org.ID, Template: outbox.Invitation, Recipient: inv.Email, Data: outbox.InvitationData{InvitationID: inv.ID},
 		})
 		return err
@@ -50,7 +51,10 @@ func usersInvite(ctx context.Context, db *postgres.Pool, o usersOptions, out io.
 	if err != nil {
 		return err
 	}
-	return showInvitation(out, o, org, inv, link)
+	if mail == uuid.Nil {
+		return showInvitation(out, o, org, inv, link, "")
+	}
+	return showInvitation(out, o, org, inv, "", o.publish.say(ctx, mail))
 }
 
 // invite makes an invitation, or lets the one that is open already be open for longer, and records which.
@@ -88,16 +92,17 @@ func openInvitation(ctx context.Context, tx postgres.Tx, organization uuid.UUID,
 	return uuid.Nil, false, err
 }
 
-func showInvitation(out io.Writer, o usersOptions, org tenant.Organization, inv tenant.Invitation, link string) error {
+func showInvitation(out io.Writer, o usersOptions, org tenant.Organization, inv tenant.Invitation, link, fate string) error {
 	if o.asJSON {
 		return printJSON(out, struct {
 			tenant.Invitation
 			Link string `json:"link,omitempty"`
-		}{inv, link})
+			Mail string `json:"mail,omitempty"` // what becomes of it
+		}{inv, link, fate})
 	}
 	text := fmt.Sprintf("%s is invited to %s as %s, until %s UTC.", printable(inv.Email), org.Slug, inv.Role, shownTime(inv.ExpiresAt))
 	if link == "" {
-		text += " The mail is written, and goes out with the next one that Auth or API sends; -link prints a link instead.\n"
+		text += " " + fate + "\n"
 	} else {
 		text += "\nWhoever opens this link accepts it. It is shown this once; give it to nobody else:\n\n" + link + "\n"
 	}

@@ -106,12 +106,15 @@ func scanListedUser(row pgx.CollectableRow) (listedUser, error) {
 	return u, json.Unmarshal([]byte(roles), &u.Organizations)
 }
 
+// choicesMost is how many organizations are named to who has to choose one.
+const choicesMost = 10
+
 // pickOrganization returns the organization with a slug, or the only one when none is given.
 func pickOrganization(ctx context.Context, db *postgres.Pool, slug string) (tenant.Organization, error) {
 	if slug != "" {
 		return tenant.FindOrganization(ctx, db, slug)
 	}
-	rows, err := db.Query(ctx, `select slug from mesher.organizations where deleted_at is null limit 2`)
+	rows, err := db.Query(ctx, `select slug from mesher.organizations where deleted_at is null order by slug limit $1::bigint`, choicesMost+1)
 	if err != nil {
 		return tenant.Organization{}, fmt.Errorf("find the organization: %w", err)
 	}
@@ -122,7 +125,11 @@ func pickOrganization(ctx context.Context, db *postgres.Pool, slug string) (tena
 	case len(slugs) == 0:
 		return tenant.Organization{}, fault.New(fault.NotFound, "there is no organization yet")
 	case len(slugs) > 1:
-		return tenant.Organization{}, fault.New(fault.Conflict, "there are several organizations; give the slug of one as -organization")
+		if len(slugs) > choicesMost {
+			slugs[choicesMost] = "…"
+		}
+		return tenant.Organization{}, fault.New(fault.Conflict, "there are several organizations; give one as -organization: %s",
+			strings.Join(slugs, ", "))
 	}
 	return tenant.FindOrganization(ctx, db, slugs[0])
 }

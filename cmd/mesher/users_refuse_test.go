@@ -24,7 +24,7 @@ func TestUsers_RefusesClearly(t *testing.T) {
 		{"list", []string{"-limit", "0"}, "at least 1", true},
 		{"list", []string{"-organization", "nobody"}, "no organization nobody", false},
 		{"invite", nil, "mesher users invite EMAIL", true},
-		{"invite", []string{"x@example.com"}, "several organizations", false},
+		{"invite", []string{"x@example.com"}, "several organizations; give one as -organization: acme, rival", false},
 		{"invite", []string{"x@example.com", "-organization", "nobody"}, "no organization nobody", false},
 		{"invite", []string{"x@example.com", "-organization", "acme", "-role", "king"}, "king", true},
 		{"invite", []string{"nonsense", "-organization", "acme"}, "the e-mail address is not one", true},

@@ -213,7 +213,10 @@ func TestUsers_Link(t *testing.T) {
 	if link, err := url.Parse(decoded[struct{ Link string }](t, out).Link); err != nil || !strings.HasPrefix(link.Query().Get("token"), "msho_") {
 		t.Errorf("for scripts the link is %v, %v", link, err)
 	}
-	if diff := cmp.Diff([]string{"password.link user t Anna@example.com", "password.link user t Anna@example.com"}, trail(t, u.pool)); diff != "" {
+	if diff := cmp.Diff([]string{
+		"acme password.link user t Anna@example.com", "rival password.link user t Anna@example.com",
+		"acme password.link user t Anna@example.com", "rival password.link user t Anna@example.com",
+	}, trail(t, u.pool)); diff != "" {
 		t.Errorf("the audit log (-want +got):\n%s", diff)
 	}
 }
@@ -255,8 +258,10 @@ func TestUsers_Revoke(t *testing.T) {
 	if again.Email != u.bert.Email || again.Sessions != 0 || again.Tokens != 0 {
 		t.Errorf("again: %+v", again)
 	}
+	u.must(t, "revoke", "carl@example.org")
 	if diff := cmp.Diff([]string{
-		"session.revoke user t bert@example.com", "token.revoke token t x", "token.revoke token t x", "token.revoke token t x",
+		"acme session.revoke user t bert@example.com", "acme token.revoke token t x", "acme token.revoke token t x", "acme token.revoke token t x",
+		"acme session.revoke user t bert@example.com", "session.revoke user t carl@example.org",
 	}, trail(t, u.pool)); diff != "" {
 		t.Errorf("the audit log (-want +got):\n%s", diff)
 	}

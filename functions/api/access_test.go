@@ -14,7 +14,7 @@ import (
 // bodies are what the operations that need a body are called with.
 var bodies = map[string]string{
 	"update-user":         `{"name":"x"}`,
-	"create-token":        `{"label":"x","scope":"read"}`,
+	"create-token":        `{"label":"x","scope":"read","password":"` + password + `"}`,
 	"create-organization": `{"name":"x"}`,
 	"update-organization": `{"name":"x"}`,
 	"update-member":       `{"role":"admin"}`,
@@ -24,6 +24,12 @@ var bodies = map[string]string{
 	"create-key":          `{"label":"x"}`,
 	"update-key":          `{"label":"x"}`,
 	"rotate-key":          `{"overlap":"1h"}`,
+	"update-issue":        `{"status":"discarded"}`,
+	"update-issues":       `{"ids":["{issue_id}"],"status":"discarded"}`,
+	"delete-issues":       `{"ids":["{issue_id}"]}`,
+	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
+	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
+	"erase-user":          `{"user_id":"u1"}`,
 }
 
 // estate is an organization with one of everything.
@@ -49,7 +55,9 @@ func (b *bundle) estate(t *testing.T, name string) estate {
 	i, err := tenant.Invite(t.Context(), b.app, e.organization.ID, "guest@example.com", tenant.Member, e.owner.ID, tenant.Owner)
 	must(t, err)
 	e.ids = strings.NewReplacer("{organization_id}", e.organization.ID.String(), "{user_id}", e.other.ID.String(),
-		"{invitation_id}", i.ID.String(), "{project_id}", p.ID.String(), "{key_id}", k.ID.String(), "{token_id}", uuid.NewString())
+		"{invitation_id}", i.ID.String(), "{project_id}", p.ID.String(), "{key_id}", k.ID.String(), "{token_id}", uuid.NewString(),
+		"{issue_id}", b.issue(t, p, "first").String(), "{other_issue_id}", b.issue(t, p, "second").String(),
+		"{fingerprint}", fingerprint("first", 1).String(), "{event_id}", b.event(t, p, "first", "u2").String())
 	return e
 }
 
@@ -57,7 +65,7 @@ func (b *bundle) do(t *testing.T, p person, o operation, ids *strings.Replacer) 
 	t.Helper()
 	var body any
 	if content, ok := bodies[o.ID]; ok {
-		body = content
+		body = ids.Replace(content)
 	}
 	return b.call(t, p, o.method, ids.Replace(o.path), body)
 }
@@ -83,6 +91,8 @@ func TestAccess(t *testing.T) {
 			case "admin":
 				b.do(t, read, o, acme.ids).refused(http.StatusForbidden, "scope_too_low", "this needs admin")
 				b.do(t, write, o, acme.ids).refused(http.StatusForbidden, "scope_too_low", "this needs admin")
+			case "write":
+				b.do(t, read, o, acme.ids).refused(http.StatusForbidden, "scope_too_low", "this needs write")
 			case "session":
 				b.do(t, admin, o, acme.ids).refused(http.StatusForbidden, "scope_too_low", "log in")
 			case "read":
@@ -123,7 +133,7 @@ func TestParameters(t *testing.T) {
 	for _, o := range b.operations(t) {
 		t.Run(o.ID, func(t *testing.T) {
 			path := acme.ids.Replace(o.path)
-			b.call(t, acme.owner, o.method, path+"?nonsense=1", bodies[o.ID]).refused(http.StatusBadRequest, "invalid", "query.nonsense: unknown query parameter")
+			b.call(t, acme.owner, o.method, path+"?nonsense=1", acme.ids.Replace(bodies[o.ID])).refused(http.StatusBadRequest, "invalid", "query.nonsense: unknown query parameter")
 			if _, ok := bodies[o.ID]; ok {
 				b.call(t, acme.owner, o.method, path, `{"nonsense":1}`).refused(http.StatusBadRequest, "invalid", "body.nonsense: unexpected property")
 			}
@@ -132,11 +142,11 @@ func TestParameters(t *testing.T) {
 					continue
 				}
 				wrong := acme.ids.Replace(strings.Replace(o.path, "{"+p.Name+"}", "42", 1))
-				b.call(t, acme.owner, o.method, wrong, bodies[o.ID]).refused(http.StatusBadRequest, "invalid", "path."+p.Name+": ")
+				b.call(t, acme.owner, o.method, wrong, acme.ids.Replace(bodies[o.ID])).refused(http.StatusBadRequest, "invalid", "path."+p.Name+": ")
 				unknown := acme.ids.Replace(strings.Replace(o.path, "{"+p.Name+"}", uuid.NewString(), 1))
 				var body any
 				if content, ok := bodies[o.ID]; ok {
-					body = content
+					body = acme.ids.Replace(content)
 				}
 				b.call(t, acme.owner, o.method, unknown, body).is(http.StatusNotFound)
 			}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
@@ -27,6 +28,7 @@ type Function struct {
 	outbox *outbox.Outbox
 	log    *slog.Logger
 	api    *rest.API
+	hasher *account.Hasher
 	open   bool // everybody may make organizations
 }
 
@@ -60,13 +62,17 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, open: cfg.Registration == registrationOpen}
+	hasher, err := account.NewHasher(cfg.Passwords)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
-		f.keyRoutes, f.auditRoutes,
+		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
 	} {
 		add()
 	}
@@ -92,7 +98,11 @@ func (f *Function) Close(ctx context.Context) {
 }
 
 // ServeHTTP answers one call. Called by: people's browsers and programs.
-func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.api.ServeHTTP(w, r) }
+func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), requestMost)
+	defer cancel()
+	f.api.ServeHTTP(w, r.WithContext(ctx))
+}
 
 const description = `Organizations have members and projects; a project has the API keys that events come in with.
 

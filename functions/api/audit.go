@@ -20,9 +20,9 @@ func (f *Function) auditRoutes() {
 	}, f.listAudit)
 }
 
-// AuditQuery narrows the audit log, whoever's it is.
+// AuditQuery narrows the audit log, whoever's it is. The actions are all that any part of Mesher records.
 type AuditQuery struct {
-	Action string    `query:"action" maxLength:"100" pattern:"^[a-z_]+([.][a-z_]+)?$" example:"project.create" doc:"only entries of this action, such as project.create, or project for all that is done to projects"`
+	Action string    `query:"action" enum:"organization,organization.create,organization.update,organization.delete,member,member.add,member.role,member.remove,member.leave,invitation,invitation.create,invitation.resend,invitation.revoke,invitation.accept,project,project.create,project.update,project.delete,key,key.create,key.update,key.rotate,key.revoke,issue,issue.discard,issue.delete,issue.merge,issue.unmerge,events,events.erase,token,token.create,token.revoke,session,session.create,session.refuse,session.revoke,user,user.create,user.register,user.register_again,user.verify,user.update,user.delete,password,password.change,password.reset,password.link,email,email.change" example:"project.create" doc:"only entries of this action, such as project.create, or project for all that is done to projects"`
 	Since  time.Time `query:"since" doc:"only entries from this time on"`
 	Until  time.Time `query:"until" doc:"only entries before this time"`
 }

@@ -1,7 +1,13 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,7 +56,48 @@ func TestAudit(t *testing.T) {
 	if a := entries[1].Actor; a.Kind != "token" || a.ID != ben.ID || a.IP != "198.51.100.9" || a.UserAgent != "browser" {
 		t.Errorf("who used the token is %+v", a)
 	}
-	b.get(t, anna, at+"/audit?actor=ben").refused(http.StatusBadRequest, "invalid", "query.actor: ")
+	b.get(t, anna, at+"/audit?actor=ben").refused(http.StatusBadRequest, "invalid", "query.actor: must be a UUID")
 	b.get(t, anna, at+"/audit?until=2026-01-01").refused(http.StatusBadRequest, "invalid", "query.until: ")
-	b.get(t, anna, at+"/audit?action=project.create.x").refused(http.StatusBadRequest, "invalid", "query.action: ")
+	b.get(t, anna, at+"/audit?action=project.create.x").refused(http.StatusBadRequest, "invalid", "query.action: must be one of ")
+	b.get(t, anna, at+"/audit?action=nonsense").refused(http.StatusBadRequest, "invalid", "project.create, ")
+}
+
+// Whoever filters by an action that is recorded must not be told that it is none, nor look for one that never is.
+func TestAudit_KnowsAllActions(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var known []string
+	for _, o := range b.operations(t) {
+		for _, p := range o.Parameters {
+			if o.ID == "list-audit" && p.Name == "action" {
+				for _, v := range p.Schema["enum"].([]any) {
+					known = append(known, v.(string))
+				}
+			}
+		}
+	}
+	nouns := map[string]bool{}
+	for _, k := range known {
+		noun, _, _ := strings.Cut(k, ".")
+		nouns[noun] = true
+	}
+	action := regexp.MustCompile(`"(` + strings.Join(slices.Sorted(maps.Keys(nouns)), "|") + `)[.][a-z_]+"`)
+	recorded := maps.Clone(nouns)
+	for _, folder := range []string{".", "../auth", "../../cmd/mesher"} {
+		files, err := filepath.Glob(folder + "/*.go")
+		must(t, err)
+		for _, f := range files {
+			if strings.HasSuffix(f, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(f)
+			must(t, err)
+			for _, found := range action.FindAllString(string(text), -1) {
+				recorded[strings.Trim(found, `"`)] = true
+			}
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(recorded)), slices.Sorted(slices.Values(known))); diff != "" {
+		t.Errorf("actions of the filter (-recorded +known):\n%s", diff)
+	}
 }

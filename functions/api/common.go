@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/page"
 	"github.com/mesherhq/mesher/shared/postgres"
@@ -88,6 +89,14 @@ func unbound(ctx context.Context) error {
 	}
 	return fault.New(fault.Forbidden, "the token reaches one organization only, and this concerns more; use a token of all organizations").
 		Named("token_bound")
+}
+
+// mayMakeOwner refuses a token where somebody is to be made an owner: who finds a token must not be able to stay.
+func mayMakeOwner(ctx context.Context, role tenant.Role) error {
+	if role != tenant.Owner || rest.Who(ctx).Scope == account.ScopeSession {
+		return nil
+	}
+	return fault.New(fault.Forbidden, "a personal access token makes nobody an owner; log in").Named("scope_too_low")
 }
 
 // record adds what the caller did to the audit log. organization is uuid.Nil when it concerns none.

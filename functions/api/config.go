@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
@@ -11,9 +12,10 @@ import (
 
 // Config is the settings of API.
 type Config struct {
-	Database postgres.Config
-	Rest     rest.Config
-	Outbox   outbox.Config
+	Database  postgres.Config
+	Rest      rest.Config
+	Passwords account.PasswordConfig
+	Outbox    outbox.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
 }
@@ -32,5 +34,7 @@ const (
 	registrationOpen = "open"
 	// healthMost is how long the database may take to show that it is there.
 	healthMost = 2 * time.Second
-	day        = 24 * time.Hour
+	// requestMost is how long a request may take: waiting for a password's turn, a few statements, and publishing (2 s).
+	requestMost = 30 * time.Second
+	day         = 24 * time.Hour
 )

@@ -30,6 +30,21 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var sessions = account.SessionConfig{Idle: time.Hour, Lifetime: 24 * time.Hour}
 
+// cheap are the parameters that cost the least of those that are allowed.
+var cheap = account.PasswordConfig{Memory: 7168, Iterations: 5, Parallelism: 1, Concurrency: 4}
+
+// password is everybody's.
+const password = "violet-kettle-9-harbour"
+
+// passwordHash is its hash, made once for all tests.
+var passwordHash = sync.OnceValues(func() (string, error) {
+	hasher, err := account.NewHasher(cheap)
+	if err != nil {
+		return "", err
+	}
+	return hasher.Hash(context.Background(), password)
+})
+
 // bundle is the function behind a real socket, on a database of its own.
 type bundle struct {
 	*pgtest.Database
@@ -61,7 +76,7 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Registration: strings.Join(registration, "")}
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, "")}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
@@ -91,7 +106,9 @@ type person struct {
 // user makes a user who is logged in.
 func (b *bundle) user(t *testing.T, name string) person {
 	t.Helper()
-	u, created, err := account.CreateUser(t.Context(), b.app, account.NewUser{Email: name + "@example.com", Name: name, Verified: true})
+	hash, err := passwordHash()
+	must(t, err)
+	u, created, err := account.CreateUser(t.Context(), b.app, account.NewUser{Email: name + "@example.com", Name: name, PasswordHash: hash, Verified: true})
 	must(t, err)
 	if !created {
 		t.Fatalf("there is a user %s already", name)

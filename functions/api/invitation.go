@@ -27,14 +27,16 @@ func (f *Function) invitationRoutes() {
 	rest.Handle(f.api, rest.Route{
 		ID: "create-invitation", Method: http.MethodPost, Path: pathInvitations, Tag: tagInvitations, Scope: account.ScopeAdmin,
 		Role: string(tenant.Admin), Status: http.StatusCreated, Summary: "Invite somebody",
-		Doc: "Sends a mail with a link that makes who opens it a member; it works for 7 days. Only owners invite owners. " +
-			"Who is a member already, or invited, is a conflict. How often one address is written to is limited.",
+		Doc: "Sends a mail with a link that makes the account of that address a member, or makes one; it works for 7 days. " +
+			"Only owners invite owners. " +
+			"Who is a member already, or invited, is a conflict. How often one address is written to is limited, and how much one user sends. A token invites no owners.",
 	}, f.createInvitation)
 	rest.Handle(f.api, rest.Route{
 		ID: "resend-invitation", Method: http.MethodPost, Path: pathInvitation + "/resend", Tag: tagInvitations, Scope: account.ScopeAdmin,
 		Role: string(tenant.Admin), Status: http.StatusOK, Summary: "Send an invitation again",
-		Doc: "Sends the mail again and lets the invitation be open for 7 days from now, also one that expired. " +
-			"How often one address is written to is limited.",
+		Doc: "Sends the mail again and lets the invitation be open for 7 days from now, also one that expired. Links that were " +
+			"sent before work no longer. " +
+			"How often one address is written to is limited, and how much one user sends.",
 	}, f.resendInvitation)
 	rest.Handle(f.api, rest.Route{
 		ID: "revoke-invitation", Method: http.MethodDelete, Path: pathInvitation, Tag: tagInvitations, Scope: account.ScopeAdmin,
@@ -80,8 +82,14 @@ func (f *Function) createInvitation(ctx context.Context, in *createInvitationInp
 	if err != nil {
 		return nil, err
 	}
+	if err := mayMakeOwner(ctx, in.Body.Role); err != nil {
+		return nil, err
+	}
 	var written uuid.UUID
-	out, err := rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) (tenant.Invitation, error) {
+	out, err := rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) error {
+		_, err := authorize(ctx, tx, in.OrganizationID, tenant.Admin)
+		return err
+	}, func(tx postgres.Tx) (tenant.Invitation, error) {
 		by, err := settle(ctx, tx, in.OrganizationID, tenant.Admin)
 		if err != nil {
 			return tenant.Invitation{}, err
@@ -114,6 +122,13 @@ func (f *Function) resendInvitation(ctx context.Context, in *OfInvitation) (*res
 		if err != nil {
 			return tenant.Invitation{}, err
 		}
+		if err := mayMakeOwner(ctx, i.Role); err != nil {
+			return tenant.Invitation{}, err
+		}
+		// Of all mails the last is good: a link that went astray may be why it is sent again.
+		if err := account.VoidOneTime(ctx, tx, account.Invitation, i.ID); err != nil {
+			return tenant.Invitation{}, err
+		}
 		written, err = tell(ctx, tx, i, "invitation.resend")
 		return i, err
 	})
@@ -124,7 +139,8 @@ func (f *Function) resendInvitation(ctx context.Context, in *OfInvitation) (*res
 // tell writes the mail that an invitation is sent with, and what was done to the audit log. It returns the id of the mail.
 func tell(ctx context.Context, tx postgres.Tx, i tenant.Invitation, action string) (uuid.UUID, error) {
 	// Within the transaction: what is limited are the mails that are sent, and without its commit there is none.
-	if err := account.Try(ctx, tx, account.MailTo(i.Email)); err != nil {
+	to := account.MailTo(i.Email, "invitation "+i.OrganizationID.String())
+	if err := account.Try(ctx, tx, to, account.MailBy(rest.Who(ctx).User.ID)); err != nil {
 		return uuid.Nil, err
 	}
 	id, err := outbox.Write(ctx, tx, outbox.Notification{

@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -38,12 +40,12 @@ func TestInvitations(t *testing.T) {
 
 	t.Run("are refused where they make no sense, and then nothing is sent", func(t *testing.T) {
 		before := b.count(t, `select count(*) from mesher.notifications`)
-		b.post(t, ben, path, `{"email":"guest@EXAMPLE.com","role":"admin"}`).refused(http.StatusConflict, "already_invited", "invited already")
+		b.post(t, ben, path, `{"email":"guest@EXAMPLE.com","role":"admin"}`).refused(http.StatusConflict, "already_invited", "invited already; resend that invitation or revoke it")
 		b.post(t, ben, path, `{"email":"anna@example.com","role":"admin"}`).refused(http.StatusConflict, "already_member", "member")
 		b.post(t, ben, path, `{"email":"boss@example.com","role":"owner"}`).refused(http.StatusForbidden, "role_too_low", "owner")
 		b.post(t, ben, path, `{"email":"nobody","role":"member"}`).refused(http.StatusBadRequest, "invalid", "anna@example.com")
 		b.post(t, ben, path, `{"email":"a@example.com","role":"boss"}`).refused(http.StatusBadRequest, "invalid", "body.role: ")
-		b.post(t, ben, path, `{"role":"member"}`).refused(http.StatusBadRequest, "invalid", "expected required property email")
+		b.post(t, ben, path, `{"role":"member"}`).refused(http.StatusBadRequest, "invalid", "email is missing")
 		if n := b.count(t, `select count(*) from mesher.notifications`); n != before || len(b.queue.published()) != before {
 			t.Errorf("%d notifications, want %d", n, before)
 		}
@@ -81,7 +83,7 @@ func TestInvitations(t *testing.T) {
 		if got.State != tenant.InvitationRevoked || got.RevokedAt.IsZero() {
 			t.Errorf("%+v", got)
 		}
-		b.post(t, anna, at(sent)+"/resend", nil).refused(http.StatusConflict, "invitation_closed", "revoked")
+		b.post(t, anna, at(sent)+"/resend", nil).refused(http.StatusConflict, "invitation_closed", "revoked; invite Guest@example.com again")
 		actions := names(items[tenant.AuditEntry](t, b, anna, "/organizations/"+acme.ID.String()+"/audit?target="+sent.ID.String()),
 			func(e tenant.AuditEntry) string { return e.Action })
 		want := []string{"invitation.revoke", "invitation.resend", "invitation.resend", "invitation.resend", "invitation.create"}
@@ -97,7 +99,11 @@ func TestInvitations(t *testing.T) {
 		_, err := tenant.AcceptInvitation(t.Context(), b.app, i.ID, b.user(t, "cara").ID)
 		must(t, err)
 		b.delete(t, anna, at(i)).refused(http.StatusConflict, "invitation_closed", "accepted")
-		b.post(t, anna, at(i)+"/resend", nil).refused(http.StatusConflict, "invitation_closed", "accepted")
+		b.post(t, anna, at(i)+"/resend", nil).refused(http.StatusConflict, "invitation_closed", "nothing to send again")
+		accepted := items[tenant.Invitation](t, b, anna, path+"?state=accepted")
+		if len(accepted) != 1 || accepted[0].AcceptedBy != "cara" {
+			t.Errorf("accepted: %+v", accepted)
+		}
 		b.delete(t, anna, path+"/"+uuid.NewString()).refused(http.StatusNotFound, "not_found", "no invitation")
 	})
 
@@ -119,4 +125,27 @@ func TestInvitations(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestResendInvitation_VoidsTheLinksOfBefore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	anna := b.user(t, "anna")
+	path := "/organizations/" + b.organization(t, anna, "Acme").ID.String() + "/invitations"
+	link := func(i tenant.Invitation) string {
+		bearer, err := account.IssueOneTime(t.Context(), b.app, account.Invitation, i.ID, i.Email)
+		must(t, err)
+		return bearer
+	}
+	one := read[tenant.Invitation](b.post(t, anna, path, `{"email":"one@example.com","role":"member"}`), http.StatusCreated)
+	two := read[tenant.Invitation](b.post(t, anna, path, `{"email":"two@example.com","role":"member"}`), http.StatusCreated)
+	before, other := link(one), link(two)
+	b.post(t, anna, path+"/"+one.ID.String()+"/resend", nil).is(http.StatusOK)
+	after := link(one)
+	for bearer, code := range map[string]string{before: "token_invalid", other: "", after: ""} {
+		_, err := account.PeekOneTime(t.Context(), b.app, account.Invitation, bearer)
+		if (code == "") != (err == nil) || err != nil && fault.CodeOf(err) != code {
+			t.Errorf("%v, want %q", err, code)
+		}
+	}
 }

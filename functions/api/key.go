@@ -36,12 +36,13 @@ func (f *Function) keyRoutes() {
 	}, f.getKey)
 	rest.Handle(f.api, rest.Route{
 		ID: "update-key", Method: http.MethodPatch, Path: pathKey, Tag: tagKeys, Scope: account.ScopeAdmin,
-		Role: string(tenant.Admin), Summary: "Change an API key's label", Doc: "Gives a key another label. Nothing else of a key can be changed.",
+		Role: string(tenant.Admin), Summary: "Change an API key",
+		Doc: "Changes a key's label or rate limit. Nothing else of a key can be changed.",
 	}, f.updateKey)
 	rest.Handle(f.api, rest.Route{
 		ID: "rotate-key", Method: http.MethodPost, Path: pathKey + "/rotate", Tag: tagKeys, Scope: account.ScopeAdmin,
 		Role: string(tenant.Admin), Status: http.StatusCreated, Summary: "Replace an API key",
-		Doc: "Gives a key a successor with the same label, environment and lifetime, which is shown in the answer and never again. " +
+		Doc: "Gives a key a successor with the same label, environment, rate limit and lifetime, which is shown in the answer and never again. " +
 			"The old key lives on for the overlap, or until it expires if that is sooner, and up to 60 s longer: for that long " +
 			"instances remember a key. A key that was replaced already, expired or is revoked is a conflict.",
 	}, f.rotateKey)
@@ -90,6 +91,8 @@ func (f *Function) getKey(ctx context.Context, in *OfKey) (*rest.Body[tenant.Key
 // KeyPatch is what is to be changed of an API key.
 type KeyPatch struct {
 	Label *string `json:"label,omitempty" minLength:"1" maxLength:"100" doc:"what it is for"`
+
+	RateLimit *int `json:"rate_limit,omitempty" minimum:"0" maximum:"2147483647" doc:"most events a minute with it; 0: only the project's limit holds"`
 }
 
 type updateKeyInput struct {
@@ -104,15 +107,17 @@ func (f *Function) updateKey(ctx context.Context, in *updateKeyInput) (*rest.Bod
 			return tenant.Key{}, err
 		}
 		was, err := tenant.FindKey(ctx, tx, in.ProjectID, in.KeyID)
-		if err != nil || in.Body.Label == nil || *in.Body.Label == was.Label {
-			return was, err
-		}
-		k, err := tenant.RelabelKey(ctx, tx, in.ProjectID, in.KeyID, *in.Body.Label)
 		if err != nil {
 			return tenant.Key{}, err
 		}
-		return k, record(ctx, tx, p.OrganizationID, "key.update", keyTarget(k),
-			changes{"label": {From: was.Label, To: k.Label}})
+		k, err := tenant.ChangeKey(ctx, tx, in.ProjectID, in.KeyID, tenant.KeyChange(in.Body))
+		if err != nil {
+			return tenant.Key{}, err
+		}
+		c := changes{}
+		note(c, "label", was.Label, k.Label)
+		note(c, "rate_limit", was.RateLimit, k.RateLimit)
+		return k, c.record(ctx, tx, p.OrganizationID, "key.update", keyTarget(k))
 	})
 }
 

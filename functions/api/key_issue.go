@@ -13,6 +13,7 @@ type NewKey struct {
 	Label         string `json:"label" minLength:"1" maxLength:"100" doc:"what it is for"`
 	Environment   string `json:"environment,omitempty" maxLength:"64" example:"production" doc:"given to events that name none"`
 	ExpiresInDays int    `json:"expires_in_days,omitempty" minimum:"1" maximum:"3650" doc:"after how many days it expires; none: never"`
+	RateLimit     int    `json:"rate_limit,omitempty" minimum:"0" maximum:"2147483647" doc:"most events a minute with it; 0: only the project's limit holds"`
 }
 
 // IssuedKey is a new API key.
@@ -28,19 +29,24 @@ type createKeyInput struct {
 }
 
 func (f *Function) createKey(ctx context.Context, in *createKeyInput) (*rest.Created[IssuedKey], error) {
-	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) (IssuedKey, error) {
+	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) error {
+		_, err := keeper(ctx, tx, in.ProjectID)
+		return err
+	}, func(tx postgres.Tx) (IssuedKey, error) {
 		p, err := keeper(ctx, tx, in.ProjectID)
 		if err != nil {
 			return IssuedKey{}, err
 		}
 		k, secret, err := tenant.IssueKey(ctx, tx, p.ID, tenant.KeySpec{
 			Label: in.Body.Label, Environment: in.Body.Environment, Lifetime: lifetime(in.Body.ExpiresInDays),
+			RateLimit: in.Body.RateLimit,
 		})
 		if err != nil {
 			return IssuedKey{}, err
 		}
 		return IssuedKey{k, secret}, record(ctx, tx, p.OrganizationID, "key.create", keyTarget(k), particulars{
 			"project": k.Project, "label": k.Label, "environment": k.Environment, "expires_at": until(k.ExpiresAt),
+			"rate_limit": k.RateLimit,
 		})
 	})
 }
@@ -78,7 +84,10 @@ type rotateKeyInput struct {
 }
 
 func (f *Function) rotateKey(ctx context.Context, in *rotateKeyInput) (*rest.Created[RotatedKey], error) {
-	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) (RotatedKey, error) {
+	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) error {
+		_, err := keeper(ctx, tx, in.ProjectID)
+		return err
+	}, func(tx postgres.Tx) (RotatedKey, error) {
 		p, err := keeper(ctx, tx, in.ProjectID)
 		if err != nil {
 			return RotatedKey{}, err

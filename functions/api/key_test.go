@@ -29,7 +29,7 @@ func TestKeys(t *testing.T) {
 	acme := b.organization(t, anna, "Acme")
 	shop := b.project(t, acme, "Shop")
 	path := "/projects/" + shop.ID.String() + "/keys"
-	made := read[api.IssuedKey](b.post(t, anna, path, `{"label":"web","environment":"production","expires_in_days":30}`), http.StatusCreated)
+	made := read[api.IssuedKey](b.post(t, anna, path, `{"label":"web","environment":"production","expires_in_days":30,"rate_limit":7}`), http.StatusCreated)
 	at := path + "/" + made.Key.ID.String()
 
 	t.Run("let events in", func(t *testing.T) {
@@ -62,15 +62,23 @@ func TestKeys(t *testing.T) {
 				t.Errorf("%s: %+v", body, k)
 			}
 		}
+		for body, limit := range map[string]int{`{"rate_limit":9}`: 9, `{}`: -1} {
+			before := read[tenant.Key](b.get(t, anna, at), http.StatusOK).RateLimit
+			k := read[tenant.Key](b.patch(t, anna, at, body), http.StatusOK)
+			if limit >= 0 && k.RateLimit != limit || limit < 0 && k.RateLimit != before || k.Label != "website" {
+				t.Errorf("%s: %+v", body, k)
+			}
+		}
+		b.patch(t, anna, at, `{"rate_limit":-1}`).refused(http.StatusBadRequest, "invalid", "body.rate_limit: ")
 		b.patch(t, anna, at, `{"label":""}`).refused(http.StatusBadRequest, "invalid", "body.label: ")
 		b.patch(t, anna, at, `{"environment":"x"}`).refused(http.StatusBadRequest, "invalid", "body.environment: unexpected property")
 	})
 
 	t.Run("are refused where they make no sense", func(t *testing.T) {
 		for body, says := range map[string]string{
-			`{}`:                                  "expected required property label",
-			`{"label":"x","expires_in_days":0}`:   "body.expires_in_days: expected number >= 1",
-			`{"label":"x","expires_in_days":1e9}`: "body.expires_in_days: expected number <= 3650",
+			`{}`:                                  "label is missing",
+			`{"label":"x","expires_in_days":0}`:   "body.expires_in_days: must be 1 or more",
+			`{"label":"x","expires_in_days":1e9}`: "body.expires_in_days: must be 3650 or less",
 			`{"label":"x ","environment":"e"}`:    "label",
 		} {
 			b.post(t, anna, path, body).refused(http.StatusBadRequest, "invalid", says)
@@ -123,7 +131,7 @@ func TestKeys(t *testing.T) {
 		got := names(items[tenant.AuditEntry](t, b, anna, "/organizations/"+acme.ID.String()+"/audit?target="+made.Key.ID.String()),
 			func(e tenant.AuditEntry) string { return e.Action + " " + e.Target.Name })
 		name := made.Key.Name()
-		if diff := cmp.Diff([]string{"key.revoke " + name, "key.rotate " + name, "key.update " + name, "key.create " + name}, got); diff != "" {
+		if diff := cmp.Diff([]string{"key.revoke " + name, "key.rotate " + name, "key.update " + name, "key.update " + name, "key.create " + name}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		for _, secret := range []string{made.Secret, next.Secret} {
@@ -160,5 +168,5 @@ func TestKeys_AreListedByFilters(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
-	b.get(t, anna, path+"?state=lost").refused(http.StatusBadRequest, "invalid", "query.state: expected value to be one of")
+	b.get(t, anna, path+"?state=lost").refused(http.StatusBadRequest, "invalid", "query.state: must be one of")
 }

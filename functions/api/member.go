@@ -27,7 +27,7 @@ func (f *Function) memberRoutes() {
 	rest.Handle(f.api, rest.Route{
 		ID: "update-member", Method: http.MethodPatch, Path: pathMember, Tag: tagMembers, Scope: account.ScopeAdmin,
 		Role: string(tenant.Admin), Summary: "Change a member's role",
-		Doc: "Gives a member another role. Only owners make owners, and change them. The last owner stays one.",
+		Doc: "Gives a member another role. Only owners make owners, and change them; a token makes none. The last owner stays one.",
 	}, f.updateMember)
 	rest.Handle(f.api, rest.Route{
 		ID: "remove-member", Method: http.MethodDelete, Path: pathMember, Tag: tagMembers, Scope: account.ScopeAdmin,
@@ -71,6 +71,9 @@ type updateMemberInput struct {
 }
 
 func (f *Function) updateMember(ctx context.Context, in *updateMemberInput) (*rest.Body[tenant.Colleague], error) {
+	if err := mayMakeOwner(ctx, in.Body.Role); err != nil {
+		return nil, err
+	}
 	return change(ctx, f, func(tx postgres.Tx) (tenant.Colleague, error) {
 		by, err := settle(ctx, tx, in.OrganizationID, tenant.Admin)
 		if err != nil {

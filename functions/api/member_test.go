@@ -38,7 +38,7 @@ func TestMembers(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", query, diff)
 			}
 		}
-		b.get(t, cara, path+"?role=boss").refused(http.StatusBadRequest, "invalid", "query.role: expected value to be one of")
+		b.get(t, cara, path+"?role=boss").refused(http.StatusBadRequest, "invalid", "query.role: must be one of")
 	})
 
 	t.Run("change roles, and leave", func(t *testing.T) {

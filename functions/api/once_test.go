@@ -23,7 +23,7 @@ func TestIdempotency(t *testing.T) {
 	k := b.key(t, shop, "key")
 	inAcme, inShop := "/organizations/"+acme.ID.String(), "/projects/"+shop.ID.String()
 	for _, tt := range []struct{ name, path, body, other, rows string }{
-		{"tokens", "/user/tokens", `{"label":"x","scope":"read"}`, `{"label":"y","scope":"read"}`, "personal_access_tokens"},
+		{"tokens", "/user/tokens", `{"label":"x","scope":"read","password":"` + password + `"}`, `{"label":"y","scope":"read","password":"` + password + `"}`, "personal_access_tokens"},
 		{"organizations", "/organizations", `{"name":"X"}`, `{"name":"Y"}`, "organizations"},
 		{"invitations", inAcme + "/invitations", `{"email":"x@example.com","role":"member"}`, `{"email":"x@example.com","role":"admin"}`, "notifications"},
 		{"projects", inAcme + "/projects", `{"name":"X"}`, `{"name":"X","rate_limit":1}`, "projects"},

@@ -73,7 +73,9 @@ func (f *Function) createOrganization(ctx context.Context, in *createOrganizatio
 	if err := unbound(ctx); err != nil {
 		return nil, err
 	}
-	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) (tenant.Organization, error) {
+	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) error {
+		return f.mayCreate(ctx, tx)
+	}, func(tx postgres.Tx) (tenant.Organization, error) {
 		if err := f.mayCreate(ctx, tx); err != nil {
 			return tenant.Organization{}, err
 		}
@@ -110,7 +112,9 @@ func (f *Function) getOrganization(ctx context.Context, in *OfOrganization) (*re
 // OrganizationPatch is what is to be changed of an organization.
 type OrganizationPatch struct {
 	Name *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
-	Slug *string `json:"slug,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"stands for it in addresses"`
+	Slug *string `json:"slug,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" patternDescription:"lower-case letters, digits and hyphens, at most 63, a letter or digit first" doc:"stands for it in addresses"`
+
+	MonthlyBudget *int64 `json:"monthly_budget,omitempty" minimum:"0" maximum:"1000000000000000" doc:"most events of all its projects in a calendar month (UTC); 0: no budget"`
 }
 
 type updateOrganizationInput struct {
@@ -132,6 +136,7 @@ func (f *Function) updateOrganization(ctx context.Context, in *updateOrganizatio
 		c := changes{}
 		note(c, "name", was.Name, is.Name)
 		note(c, "slug", was.Slug, is.Slug)
+		note(c, "monthly_budget", was.MonthlyBudget, is.MonthlyBudget)
 		return is, c.record(ctx, tx, is.ID, "organization.update", organizationTarget(is))
 	})
 }

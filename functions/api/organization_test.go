@@ -62,10 +62,15 @@ func TestOrganizations(t *testing.T) {
 		}
 		b.patch(t, anna, path, `{}`).is(http.StatusOK)
 		b.patch(t, anna, path, `{"slug":"acme"}`).is(http.StatusOK)
+		if got := read[tenant.Organization](b.patch(t, anna, path, `{"monthly_budget":7}`), http.StatusOK); got.MonthlyBudget != 7 {
+			t.Errorf("%+v", got)
+		}
+		b.patch(t, anna, path, `{"monthly_budget":-1}`).refused(http.StatusBadRequest, "invalid", "body.monthly_budget: ")
 		want := []string{
 			`organization.create organization Acme GmbH {"slug": "acme-gmbh"}`,
 			`organization.update organization Acme AG {"name": {"to": "Acme AG", "from": "Acme GmbH"}}`,
 			`organization.update organization Acme AG {"slug": {"to": "acme", "from": "acme-gmbh"}}`,
+			`organization.update organization Acme AG {"monthly_budget": {"to": 7, "from": 0}}`,
 		}
 		if diff := cmp.Diff(want, b.trail(t)); diff != "" {
 			t.Errorf("audit log (-want +got):\n%s", diff)
@@ -76,9 +81,9 @@ func TestOrganizations(t *testing.T) {
 		b.organization(t, anna, "Taken")
 		b.patch(t, anna, path, `{"slug":"taken"}`).refused(http.StatusConflict, "slug_taken", "taken")
 		b.patch(t, anna, path, `{"slug":"No Slug"}`).refused(http.StatusBadRequest, "invalid", "body.slug: ")
-		b.patch(t, anna, path, `{"name":""}`).refused(http.StatusBadRequest, "invalid", "body.name: expected length >= 1")
-		b.post(t, anna, "/organizations", `{"name":"`+strings.Repeat("x", 201)+`"}`).refused(http.StatusBadRequest, "invalid", "body.name: expected length <= 200")
-		b.post(t, anna, "/organizations", `{}`).refused(http.StatusBadRequest, "invalid", "expected required property name")
+		b.patch(t, anna, path, `{"name":""}`).refused(http.StatusBadRequest, "invalid", "body.name: must not be empty")
+		b.post(t, anna, "/organizations", `{"name":"`+strings.Repeat("x", 201)+`"}`).refused(http.StatusBadRequest, "invalid", "body.name: must have at most 200 characters")
+		b.post(t, anna, "/organizations", `{}`).refused(http.StatusBadRequest, "invalid", "name is missing")
 		b.post(t, anna, "/organizations", `{"name":"a `+"\t"+`"`).refused(http.StatusBadRequest, "invalid", "JSON")
 		b.post(t, anna, "/organizations", `{"name":" a"}`).refused(http.StatusBadRequest, "invalid", "space")
 	})

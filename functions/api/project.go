@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/scrub"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -67,17 +70,23 @@ func (f *Function) listProjects(ctx context.Context, in *listProjectsInput) (*re
 
 // ProjectSettings is what can be set of a project at any time.
 type ProjectSettings struct {
-	Slug           *string   `json:"slug,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"stands for the project in addresses; unique within the organization; derived from the name of a new project that gives none"`
+	Slug           *string   `json:"slug,omitempty" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" patternDescription:"lower-case letters, digits and hyphens, at most 63, a letter or digit first" doc:"stands for the project in addresses; unique within the organization; derived from the name of a new project that gives none"`
 	RetentionDays  *int      `json:"retention_days,omitempty" minimum:"1" maximum:"3650" doc:"how long events are kept; 90 for a new project"`
 	SampleRate     *float64  `json:"sample_rate,omitempty" exclusiveMinimum:"0" maximum:"1" doc:"the share of events that is kept; 1, all, for a new project"`
 	AllowedOrigins *[]string `json:"allowed_origins,omitempty" maxItems:"100" nullable:"false" example:"[\"https://app.example.com\",\"https://*.example.com\"]" doc:"from which pages browsers may send events; none: from all"`
 	RateLimit      *int      `json:"rate_limit,omitempty" minimum:"0" maximum:"2147483647" doc:"most events a minute; 0: no limit"`
+	MonthlyBudget  *int64    `json:"monthly_budget,omitempty" minimum:"0" maximum:"1000000000000000" doc:"most events a calendar month (UTC); 0: no budget"`
+
+	OTLPSeverity  *int             `json:"otlp_severity,omitempty" minimum:"1" maximum:"25" doc:"the least severity number with which an OpenTelemetry log record is an event, such as 13 (warn) or 17 (error); 25: none is; 17 for a new project"`
+	GroupingRules *[]grouping.Rule `json:"grouping_rules,omitempty" maxItems:"200" nullable:"false" doc:"which events belong to one issue; the first that matches decides"`
+	ScrubRules    *scrub.Rules     `json:"scrub_rules,omitempty" doc:"what is taken out of events before they are stored; as a whole: what is not named is not scrubbed"`
 }
 
 func (s ProjectSettings) change(name *string, status *tenant.ProjectStatus) tenant.ProjectChange {
 	return tenant.ProjectChange{
 		Name: name, Slug: s.Slug, Status: status, RetentionDays: s.RetentionDays, SampleRate: s.SampleRate,
-		AllowedOrigins: s.AllowedOrigins, RateLimit: s.RateLimit,
+		AllowedOrigins: s.AllowedOrigins, RateLimit: s.RateLimit, MonthlyBudget: s.MonthlyBudget, OTLPSeverity: s.OTLPSeverity,
+		GroupingRules: s.GroupingRules, ScrubRules: s.ScrubRules,
 	}
 }
 
@@ -94,7 +103,10 @@ type createProjectInput struct {
 }
 
 func (f *Function) createProject(ctx context.Context, in *createProjectInput) (*rest.Created[tenant.Project], error) {
-	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) (tenant.Project, error) {
+	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) error {
+		_, err := authorize(ctx, tx, in.OrganizationID, tenant.Admin)
+		return err
+	}, func(tx postgres.Tx) (tenant.Project, error) {
 		if _, err := authorize(ctx, tx, in.OrganizationID, tenant.Admin); err != nil {
 			return tenant.Project{}, err
 		}
@@ -104,7 +116,8 @@ func (f *Function) createProject(ctx context.Context, in *createProjectInput) (*
 		}
 		return p, record(ctx, tx, p.OrganizationID, "project.create", projectTarget(p), particulars{
 			"slug": p.Slug, "retention_days": p.RetentionDays, "sample_rate": p.SampleRate,
-			"allowed_origins": p.AllowedOrigins, "rate_limit": p.RateLimit,
+			"allowed_origins": p.AllowedOrigins, "rate_limit": p.RateLimit, "monthly_budget": p.MonthlyBudget,
+			"otlp_severity": p.OTLPSeverity, "grouping_rules": p.GroupingRules, "scrub_rules": p.ScrubRules,
 		})
 	})
 }
@@ -147,6 +160,14 @@ func projectChanges(was, is tenant.Project) changes {
 	note(c, "retention_days", was.RetentionDays, is.RetentionDays)
 	note(c, "sample_rate", was.SampleRate, is.SampleRate)
 	note(c, "rate_limit", was.RateLimit, is.RateLimit)
+	note(c, "monthly_budget", was.MonthlyBudget, is.MonthlyBudget)
+	note(c, "otlp_severity", was.OTLPSeverity, is.OTLPSeverity)
+	if !reflect.DeepEqual(was.GroupingRules, is.GroupingRules) {
+		c["grouping_rules"] = tenant.Change{From: was.GroupingRules, To: is.GroupingRules}
+	}
+	if !reflect.DeepEqual(was.ScrubRules, is.ScrubRules) {
+		c["scrub_rules"] = tenant.Change{From: was.ScrubRules, To: is.ScrubRules}
+	}
 	if !slices.Equal(was.AllowedOrigins, is.AllowedOrigins) {
 		c["allowed_origins"] = tenant.Change{From: was.AllowedOrigins, To: is.AllowedOrigins}
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/mesherhq/mesher/shared/grouping"
+	"github.com/mesherhq/mesher/shared/scrub"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -25,10 +27,13 @@ func TestProjects(t *testing.T) {
 	t.Run("begin with what is usual", func(t *testing.T) {
 		want := tenant.Project{
 			OrganizationID: acme.ID, Name: "Web Shop", Slug: "web-shop", Status: "active", RetentionDays: 90, SampleRate: 1,
-			AllowedOrigins: []string{},
+			AllowedOrigins: []string{}, OTLPSeverity: 17, GroupingRules: []grouping.Rule{}, ScrubRules: scrub.DefaultRules(),
 		}
 		if diff := cmp.Diff(want, shop, ignored); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if raw := string(b.get(t, anna, at).is(http.StatusOK).body); !strings.Contains(raw, `"rate_limit":0`) {
+			t.Errorf("that there is no limit is not said: %s", raw)
 		}
 		if diff := cmp.Diff(shop, read[tenant.Project](b.get(t, anna, at), http.StatusOK)); diff != "" {
 			t.Errorf("(-created +got):\n%s", diff)
@@ -37,10 +42,14 @@ func TestProjects(t *testing.T) {
 
 	t.Run("begin with what is asked for", func(t *testing.T) {
 		got := read[tenant.Project](b.post(t, anna, path, `{"name":"Web Shop","slug":"other","retention_days":7,"sample_rate":0.5,
-			"allowed_origins":["https://shop.example.com"],"rate_limit":100}`), http.StatusCreated)
+			"allowed_origins":["https://shop.example.com"],"rate_limit":100,"monthly_budget":1000000,"otlp_severity":13,
+			"grouping_rules":[{"matchers":[{"field":"level","pattern":"info"}],"fingerprint":["x"]}],
+			"scrub_rules":{"defaults":false,"emails":true}}`), http.StatusCreated)
 		want := tenant.Project{
 			OrganizationID: acme.ID, Name: "Web Shop", Slug: "other", Status: "active", RetentionDays: 7, SampleRate: 0.5,
-			AllowedOrigins: []string{"https://shop.example.com"}, RateLimit: 100,
+			AllowedOrigins: []string{"https://shop.example.com"}, RateLimit: 100, MonthlyBudget: 1_000_000, OTLPSeverity: 13,
+			GroupingRules: []grouping.Rule{{Matchers: []grouping.Matcher{{Field: "level", Pattern: "info"}}, Fingerprint: []string{"x"}}},
+			ScrubRules:    scrub.Rules{Emails: true},
 		}
 		if diff := cmp.Diff(want, got, ignored); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
@@ -57,6 +66,15 @@ func TestProjects(t *testing.T) {
 			{`{"rate_limit":100,"allowed_origins":["https://a.example.com"]}`, func(p *tenant.Project) {
 				p.RateLimit, p.AllowedOrigins = 100, []string{"https://a.example.com"}
 			}},
+			{`{"monthly_budget":5,"otlp_severity":25,"scrub_rules":{"defaults":true,"safe_keys":["a"]}}`, func(p *tenant.Project) {
+				p.MonthlyBudget, p.OTLPSeverity, p.ScrubRules = 5, 25, scrub.Rules{Defaults: true, SafeKeys: []string{"a"}}
+			}},
+			{`{"grouping_rules":[{"matchers":[{"field":"level","pattern":"info"}],"fingerprint":["x"]}]}`, func(p *tenant.Project) {
+				p.GroupingRules = []grouping.Rule{{Matchers: []grouping.Matcher{{Field: "level", Pattern: "info"}}, Fingerprint: []string{"x"}}}
+			}},
+			{`{"monthly_budget":0,"otlp_severity":17,"grouping_rules":[],"scrub_rules":{"defaults":true}}`, func(p *tenant.Project) {
+				p.MonthlyBudget, p.OTLPSeverity, p.GroupingRules, p.ScrubRules = 0, 17, []grouping.Rule{}, scrub.DefaultRules()
+			}},
 			{`{"sample_rate":0.25}`, func(p *tenant.Project) { p.SampleRate = 0.25 }},
 			{`{}`, func(*tenant.Project) {}},
 			{`{"rate_limit":null,"allowed_origins":null,"name":null}`, func(*tenant.Project) {}},
@@ -72,9 +90,12 @@ func TestProjects(t *testing.T) {
 			}
 		}
 		trail := []string{
-			`project.create project Web Shop {"slug": "web-shop", "rate_limit": 0, "sample_rate": 1, "retention_days": 90, "allowed_origins": []}`,
-			`project.create project Web Shop {"slug": "other", "rate_limit": 100, "sample_rate": 0.5, "retention_days": 7, "allowed_origins": ["https://shop.example.com"]}`,
+			`project.create project Web Shop {"slug": "web-shop", "rate_limit": 0, "sample_rate": 1, "scrub_rules": {"defaults": true}, "otlp_severity": 17, "grouping_rules": [], "monthly_budget": 0, "retention_days": 90, "allowed_origins": []}`,
+			`project.create project Web Shop {"slug": "other", "rate_limit": 100, "sample_rate": 0.5, "scrub_rules": {"emails": true, "defaults": false}, "otlp_severity": 13, "grouping_rules": [{"matchers": [{"field": "level", "pattern": "info"}], "fingerprint": ["x"]}], "monthly_budget": 1000000, "retention_days": 7, "allowed_origins": ["https://shop.example.com"]}`,
 			`project.update project Web Shop {"rate_limit": {"to": 100, "from": 0}, "allowed_origins": {"to": ["https://a.example.com"], "from": []}}`,
+			`project.update project Web Shop {"scrub_rules": {"to": {"defaults": true, "safe_keys": ["a"]}, "from": {"defaults": true}}, "otlp_severity": {"to": 25, "from": 17}, "monthly_budget": {"to": 5, "from": 0}}`,
+			`project.update project Web Shop {"grouping_rules": {"to": [{"matchers": [{"field": "level", "pattern": "info"}], "fingerprint": ["x"]}], "from": []}}`,
+			`project.update project Web Shop {"scrub_rules": {"to": {"defaults": true}, "from": {"defaults": true, "safe_keys": ["a"]}}, "otlp_severity": {"to": 17, "from": 25}, "grouping_rules": {"to": [], "from": [{"matchers": [{"field": "level", "pattern": "info"}], "fingerprint": ["x"]}]}, "monthly_budget": {"to": 0, "from": 5}}`,
 			`project.update project Web Shop {"sample_rate": {"to": 0.25, "from": 1}}`,
 			`project.update project Web Shop {"rate_limit": {"to": 0, "from": 100}, "allowed_origins": {"to": [], "from": ["https://a.example.com"]}}`,
 			`project.update project Shop {"name": {"to": "Shop", "from": "Web Shop"}, "slug": {"to": "shop", "from": "web-shop"}, "retention_days": {"to": 30, "from": 90}}`,
@@ -88,24 +109,30 @@ func TestProjects(t *testing.T) {
 
 	t.Run("keep to what their settings can be", func(t *testing.T) {
 		for body, says := range map[string]string{
-			`{"name":""}`:                            "body.name: expected length >= 1",
-			`{"name":"x","slug":"Not One"}`:          "body.slug: ",
-			`{"name":"x","retention_days":0}`:        "body.retention_days: expected number >= 1",
-			`{"name":"x","retention_days":3651}`:     "body.retention_days: expected number <= 3650",
-			`{"name":"x","retention_days":1.5}`:      "body.retention_days: expected integer",
-			`{"name":"x","sample_rate":0}`:           "body.sample_rate: expected number > 0",
-			`{"name":"x","sample_rate":1.01}`:        "body.sample_rate: expected number <= 1",
-			`{"name":"x","sample_rate":"all"}`:       "body.sample_rate: expected number",
-			`{"name":"x","rate_limit":-1}`:           "body.rate_limit: expected number >= 0",
-			`{"name":"x","rate_limit":2147483648}`:   "body.rate_limit: expected number <= 2",
-			`{"name":"x","allowed_origins":"a"}`:     "body.allowed_origins: expected array",
-			`{"name":"x","allowed_origins":["ftp"]}`: "ftp",
-			`{"name":"x","allowed_origins":[` + strings.Repeat(`"https://a.example.com",`, 100) + `"https://b.example.com"]}`: "body.allowed_origins: expected array length <= 100",
+			`{"name":""}`:                                                         "body.name: must not be empty",
+			`{"name":"x","slug":"Not One"}`:                                       "body.slug: must be lower-case letters, digits and hyphens, at most 63",
+			`{"name":"x","retention_days":0}`:                                     "body.retention_days: must be 1 or more",
+			`{"name":"x","retention_days":3651}`:                                  "body.retention_days: must be 3650 or less",
+			`{"name":"x","retention_days":1.5}`:                                   "body.retention_days: must be a whole number",
+			`{"name":"x","sample_rate":0}`:                                        "body.sample_rate: must be more than 0",
+			`{"name":"x","sample_rate":1.01}`:                                     "body.sample_rate: must be 1 or less",
+			`{"name":"x","sample_rate":"all"}`:                                    "body.sample_rate: must be a number",
+			`{"name":"x","rate_limit":-1}`:                                        "body.rate_limit: must be 0 or more",
+			`{"name":"x","rate_limit":2147483648}`:                                "body.rate_limit: must be 2",
+			`{"name":"x","monthly_budget":-1}`:                                    "body.monthly_budget: ",
+			`{"name":"x","monthly_budget":1e16}`:                                  "body.monthly_budget: ",
+			`{"name":"x","otlp_severity":26}`:                                     "body.otlp_severity: ",
+			`{"name":"x","scrub_rules":{}}`:                                       "defaults",
+			`{"name":"x","scrub_rules":{"defaults":true,"extra_patterns":["("]}}`: "extra_patterns[0] is not a regular expression",
+			`{"name":"x","grouping_rules":[{"matchers":[],"fingerprint":["x"]}]}`: "rule 1 needs a matcher",
+			`{"name":"x","allowed_origins":"a"}`:                                  "body.allowed_origins: must be an array",
+			`{"name":"x","allowed_origins":["ftp"]}`:                              "ftp",
+			`{"name":"x","allowed_origins":[` + strings.Repeat(`"https://a.example.com",`, 100) + `"https://b.example.com"]}`: "body.allowed_origins: must have at most 100 items",
 		} {
 			b.post(t, anna, path, body).refused(http.StatusBadRequest, "invalid", says)
 			b.patch(t, anna, at, body).refused(http.StatusBadRequest, "invalid", says)
 		}
-		b.post(t, anna, path, `{"slug":"x"}`).refused(http.StatusBadRequest, "invalid", "expected required property name")
+		b.post(t, anna, path, `{"slug":"x"}`).refused(http.StatusBadRequest, "invalid", "name is missing")
 		b.patch(t, anna, at, `{"status":"deleting"}`).refused(http.StatusBadRequest, "invalid", "body.status: ")
 		b.post(t, anna, path, `{"name":"x","status":"active"}`).refused(http.StatusBadRequest, "invalid", "body.status: unexpected property")
 	})

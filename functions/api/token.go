@@ -7,7 +7,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/account"
-	"github.com/mesherhq/mesher/shared/page"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/tenant"
@@ -25,7 +24,8 @@ func (f *Function) tokenRoutes() {
 		ID: "create-token", Method: http.MethodPost, Path: "/user/tokens", Tag: tagTokens, Scope: account.ScopeSession,
 		Status:  http.StatusCreated,
 		Summary: "Create a personal access token",
-		Doc:     "Makes a token for the caller's programs. It is shown in the answer and never again. Only somebody who is logged in may do this, not a token.",
+		Doc: "Makes a token for the caller's programs. It is shown in the answer and never again. Only somebody who is logged in may do this, not a token, " +
+			"and knows the password: a wrong one is answered 403 with the code wrong_password. A user has at most 100 that are good.",
 	}, f.createToken)
 	rest.Handle(f.api, rest.Route{
 		ID: "revoke-token", Method: http.MethodDelete, Path: "/user/tokens/{token_id}", Tag: tagTokens, Scope: account.ScopeSession,
@@ -57,6 +57,7 @@ type NewToken struct {
 	Scope          account.Scope `json:"scope" enum:"read,write,admin" doc:"how much it may do: read all that the user can read; write what members work on; admin all that the user may do but manage tokens"`
 	OrganizationID uuid.UUID     `json:"organization_id,omitzero" format:"uuid" doc:"the only organization that it reaches; none: all of the user's"`
 	ExpiresInDays  int           `json:"expires_in_days,omitempty" minimum:"1" maximum:"3650" doc:"after how many days it expires; none: never"`
+	Password       concealed     `json:"password" maxLength:"1000" doc:"the caller's own: a session alone does not make what outlives it"`
 }
 
 // IssuedToken is a new personal access token.
@@ -71,12 +72,21 @@ type createTokenInput struct {
 }
 
 func (f *Function) createToken(ctx context.Context, in *createTokenInput) (*rest.Created[IssuedToken], error) {
-	return rest.Once(ctx, f.pool, in.IdempotencyKey, in.Body, func(tx postgres.Tx) (IssuedToken, error) {
-		b := in.Body
-		if b.OrganizationID != uuid.Nil {
-			if _, err := authorize(ctx, tx, b.OrganizationID, tenant.Member); err != nil {
-				return IssuedToken{}, err
-			}
+	hash, err := f.prove(ctx, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	allow := func(tx postgres.Tx) error {
+		err := hold(ctx, tx, hash)
+		if err == nil && b.OrganizationID != uuid.Nil {
+			_, err = authorize(ctx, tx, b.OrganizationID, tenant.Member)
+		}
+		return err
+	}
+	return rest.Once(ctx, f.pool, in.IdempotencyKey, b, allow, func(tx postgres.Tx) (IssuedToken, error) {
+		if err := allow(tx); err != nil {
+			return IssuedToken{}, err
 		}
 		t, bearer, err := account.IssueToken(ctx, tx, rest.Who(ctx).User.ID, account.TokenSpec{
 			Label: b.Label, Scope: b.Scope, OrganizationID: b.OrganizationID, Lifetime: lifetime(b.ExpiresInDays),
@@ -95,37 +105,17 @@ type revokeTokenInput struct {
 
 func (f *Function) revokeToken(ctx context.Context, in *revokeTokenInput) (*rest.None, error) {
 	return erase(ctx, f, func(tx postgres.Tx) error {
-		user := rest.Who(ctx).User.ID
-		before, err := tokenState(ctx, tx, user, in.TokenID)
-		if err != nil {
+		t, changed, err := account.RevokeToken(ctx, tx, rest.Who(ctx).User.ID, in.TokenID)
+		if err != nil || !changed {
 			return err
 		}
-		t, err := account.RevokeToken(ctx, tx, user, in.TokenID)
-		if err != nil || before == t.State {
-			return err
+		before := "active"
+		if !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(t.RevokedAt) {
+			before = "expired"
 		}
 		return record(ctx, tx, t.OrganizationID, "token.revoke", tokenTarget(t),
 			changes{"state": {From: before, To: t.State}})
 	})
-}
-
-// tokenState returns the state of the user's token, "" when there is no such token.
-func tokenState(ctx context.Context, tx postgres.Tx, user, id uuid.UUID) (string, error) {
-	r := page.Request{Limit: 100}
-	for {
-		p, err := account.ListTokens(ctx, tx, user, account.TokenFilter{}, r)
-		if err != nil {
-			return "", err
-		}
-		for _, t := range p.Rows {
-			if t.ID == id {
-				return t.State, nil
-			}
-		}
-		if r.After = p.Next; r.After == (page.Mark{}) {
-			return "", nil
-		}
-	}
 }
 
 func tokenTarget(t account.PersonalToken) tenant.Target {

@@ -20,9 +20,9 @@ func TestTokens(t *testing.T) {
 	acme, bens := b.organization(t, anna, "Acme"), b.organization(t, ben, "Ben's")
 	b.project(t, acme, "Shop")
 
-	all := read[api.IssuedToken](b.post(t, anna, "/user/tokens", `{"label":"all","scope":"admin"}`), http.StatusCreated)
+	all := read[api.IssuedToken](b.post(t, anna, "/user/tokens", `{"label":"all","scope":"admin","password":"`+password+`"}`), http.StatusCreated)
 	one := read[api.IssuedToken](b.post(t, anna, "/user/tokens",
-		api.NewToken{Label: "One", Scope: account.ScopeRead, OrganizationID: acme.ID, ExpiresInDays: 30}), http.StatusCreated)
+		map[string]any{"label": "One", "scope": "read", "organization_id": acme.ID, "expires_in_days": 30, "password": password}), http.StatusCreated)
 
 	t.Run("are shown once and work", func(t *testing.T) {
 		if one.ExpiresAt.Sub(one.CreatedAt) != 30*24*time.Hour || one.OrganizationID != acme.ID || !all.ExpiresAt.IsZero() {
@@ -50,9 +50,9 @@ func TestTokens(t *testing.T) {
 	t.Run("are listed by filters", func(t *testing.T) {
 		cara := b.user(t, "cara")
 		for _, s := range []string{"read", "write", "admin"} {
-			b.post(t, cara, "/user/tokens", `{"label":"Laptop `+s+`","scope":"`+s+`"}`).is(http.StatusCreated)
+			b.post(t, cara, "/user/tokens", `{"label":"Laptop `+s+`","scope":"`+s+`","password":"`+password+`"}`).is(http.StatusCreated)
 		}
-		gone := read[api.IssuedToken](b.post(t, cara, "/user/tokens", `{"label":"gone","scope":"read"}`), http.StatusCreated)
+		gone := read[api.IssuedToken](b.post(t, cara, "/user/tokens", `{"label":"gone","scope":"read","password":"`+password+`"}`), http.StatusCreated)
 		b.delete(t, cara, "/user/tokens/"+gone.ID.String()).is(http.StatusNoContent)
 		for query, want := range map[string][]string{
 			"":                         {"gone", "Laptop admin", "Laptop write", "Laptop read"},
@@ -92,19 +92,20 @@ func TestTokens(t *testing.T) {
 
 	t.Run("are refused where they make no sense", func(t *testing.T) {
 		for body, says := range map[string]string{
-			`{"scope":"read"}`:                                      "expected required property label",
-			`{"label":"","scope":"read"}`:                           "body.label: expected length >= 1",
-			`{"label":"x","scope":"session"}`:                       "body.scope: expected value to be one of",
-			`{"label":"x","scope":"read","expires_in_days":0}`:      "body.expires_in_days: expected number >= 1",
-			`{"label":"x","scope":"read","expires_in_days":3651}`:   "body.expires_in_days: expected number <= 3650",
-			`{"label":"x","scope":"read","expires_in_days":1.5}`:    "body.expires_in_days: expected integer",
-			`{"label":"x","scope":"read","organization_id":"acme"}`: "body.organization_id: ",
-			`{"label":" x","scope":"read"}`:                         "label",
+			`{"label":"x","scope":"read"}`:                                                        "password is missing",
+			`{"scope":"read","password":"` + password + `"}`:                                      "label is missing",
+			`{"label":"","scope":"read","password":"` + password + `"}`:                           "body.label: must not be empty",
+			`{"label":"x","scope":"session","password":"` + password + `"}`:                       "body.scope: must be one of",
+			`{"label":"x","scope":"read","expires_in_days":0,"password":"` + password + `"}`:      "body.expires_in_days: must be 1 or more",
+			`{"label":"x","scope":"read","expires_in_days":3651,"password":"` + password + `"}`:   "body.expires_in_days: must be 3650 or less",
+			`{"label":"x","scope":"read","expires_in_days":1.5,"password":"` + password + `"}`:    "body.expires_in_days: must be a whole number",
+			`{"label":"x","scope":"read","organization_id":"acme","password":"` + password + `"}`: "body.organization_id: ",
+			`{"label":" x","scope":"read","password":"` + password + `"}`:                         "label",
 		} {
 			b.post(t, anna, "/user/tokens", body).refused(http.StatusBadRequest, "invalid", says)
 		}
 		for _, o := range []uuid.UUID{bens.ID, uuid.New()} {
-			b.post(t, anna, "/user/tokens", api.NewToken{Label: "x", Scope: "read", OrganizationID: o}).
+			b.post(t, anna, "/user/tokens", map[string]any{"label": "x", "scope": "read", "organization_id": o, "password": password}).
 				refused(http.StatusNotFound, "not_found", "there is no organization")
 		}
 	})

@@ -30,11 +30,13 @@ func TestWrites_AreOneTransaction(t *testing.T) {
 		}
 		var body any
 		if content, ok := bodies[o.ID]; ok {
-			body = content
+			body = acme.ids.Replace(content)
 		}
 		b.call(t, acme.owner, o.method, acme.ids.Replace(o.path), body, headers...).
 			refused(http.StatusInternalServerError, "internal", "on our side")
 	}
+	// An attempt to prove a password stays counted, whatever comes of it.
+	b.Exec(t, `delete from mesher.throttles where kind like 'login%' or kind like 'any_from%'`)
 	if diff := cmp.Diff(before, b.dump(t)); diff != "" {
 		t.Errorf("something was changed (-before +after):\n%s", diff)
 	}
@@ -49,7 +51,7 @@ func (b *bundle) dump(t *testing.T) map[string]string {
 	out := map[string]string{}
 	for _, table := range []string{
 		"users", "personal_access_tokens", "organizations", "memberships", "invitations", "projects", "api_keys",
-		"notifications", "throttles", "idempotency_keys", "audit_log",
+		"notifications", "throttles", "idempotency_keys", "audit_log", "issues", "issue_fingerprints", "issue_activity",
 	} {
 		var rows string
 		must(t, b.admin.QueryRow(t.Context(), `select coalesce(string_agg(t::text, E'\n' order by t::text), '') from mesher.`+table+` t`).Scan(&rows))

@@ -59,8 +59,8 @@ func TestUser(t *testing.T) {
 	})
 
 	t.Run("refuses what is no name", func(t *testing.T) {
-		b.patch(t, anna, "/user", `{"name":"`+strings.Repeat("x", 201)+`"}`).refused(http.StatusBadRequest, "invalid", "body.name: expected length <= 200")
-		b.patch(t, anna, "/user", `{"name":7}`).refused(http.StatusBadRequest, "invalid", "body.name: expected string")
+		b.patch(t, anna, "/user", `{"name":"`+strings.Repeat("x", 201)+`"}`).refused(http.StatusBadRequest, "invalid", "body.name: must have at most 200 characters")
+		b.patch(t, anna, "/user", `{"name":7}`).refused(http.StatusBadRequest, "invalid", "body.name: must be a string")
 		b.patch(t, anna, "/user", `{"name":"a\nb"}`).refused(http.StatusBadRequest, "invalid", "name")
 		b.patch(t, anna, "/user", nil).refused(http.StatusBadRequest, "invalid", "body")
 	})
@@ -93,7 +93,6 @@ func TestActivity(t *testing.T) {
 		{"all that the caller did", "", anna, all},
 		{"one action", "action=project.create", anna, all[1:2]},
 		{"one noun", "action=organization", anna, all[2:]},
-		{"what begins like an action", "action=organization.creat", anna, []string{}},
 		{"from a time on", "since=" + cut, anna, all[:2]},
 		{"before a time", "until=" + cut, anna, all[2:]},
 		{"with a token of one organization", "", b.token(t, anna, account.ScopeRead, first.ID), all[3:]},
@@ -112,10 +111,11 @@ func TestActivity(t *testing.T) {
 		}
 	})
 	t.Run("refuses filters that are none", func(t *testing.T) {
-		b.get(t, anna, "/user/activity?since=yesterday").refused(http.StatusBadRequest, "invalid", "query.since: ")
-		b.get(t, anna, "/user/activity?action=Drop+table").refused(http.StatusBadRequest, "invalid", "query.action: ")
+		b.get(t, anna, "/user/activity?since=yesterday").refused(http.StatusBadRequest, "invalid", "query.since: write a time as RFC 3339, e.g. ")
+		b.get(t, anna, "/user/activity?action=Drop+table").refused(http.StatusBadRequest, "invalid", "query.action: must be one of ")
+		b.get(t, anna, "/user/activity?action=organization.creat").refused(http.StatusBadRequest, "invalid", "organization.create, ")
 		b.get(t, anna, "/user/activity?cursor=abc").refused(http.StatusBadRequest, "invalid", "cursor")
-		b.get(t, anna, "/user/activity?limit=101").refused(http.StatusBadRequest, "invalid", "query.limit: expected number <= 100")
-		b.get(t, anna, "/user/activity?limit=0").refused(http.StatusBadRequest, "invalid", "query.limit: expected number >= 1")
+		b.get(t, anna, "/user/activity?limit=101").refused(http.StatusBadRequest, "invalid", "query.limit: must be 100 or less")
+		b.get(t, anna, "/user/activity?limit=0").refused(http.StatusBadRequest, "invalid", "query.limit: must be 1 or more")
 	})
 }

@@ -27,6 +27,9 @@ import (
 // Path is where everything of Auth lies.
 const Path = "/auth/"
 
+// prefix is where the API lies; all else are pages.
+const prefix = "/auth/v1"
+
 // Function is the deployed function.
 type Function struct {
 	log          *slog.Logger
@@ -36,6 +39,7 @@ type Function struct {
 	sessions     account.SessionConfig
 	registration Registration
 	api          *rest.API
+	refusals     refusals
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -77,16 +81,25 @@ func compose(cfg Config, pool *postgres.Pool, box *outbox.Outbox, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
+	pages, err := newPrinter()
+	if err != nil {
+		return nil, err
+	}
 	f := &Function{
 		log: log, pool: pool, box: box, hasher: hasher, sessions: cfg.Sessions, registration: cfg.Registration,
-		api: rest.New(rest.Options{
-			Title: "Mesher accounts", Prefix: "/auth/v1", Config: cfg.Config, Pool: pool, Log: log,
-			Description: "Registration, logins and sessions, passwords, and invitations. A session token is sent as a bearer " +
-				"token, or kept by a browser as a cookie; personal access tokens cannot do anything here.",
-		}),
 	}
+	front, err := pages.page(link{path: "/auth/index", title: "Mesher accounts"})
+	if err != nil {
+		return nil, err
+	}
+	f.api = rest.New(rest.Options{
+		Title: "Mesher accounts", Prefix: prefix, Config: cfg.Config, Pool: pool, Log: log,
+		Description: "Registration, logins and sessions, passwords, and invitations. A session token is sent as a bearer " +
+			"token, or kept by a browser as a cookie; personal access tokens cannot do anything here.",
+		Refuse: f.refusePage(front),
+	})
 	f.routes()
-	if err := f.routePages(); err != nil {
+	if err := f.routePages(pages, front); err != nil {
 		return nil, err
 	}
 	return f, nil

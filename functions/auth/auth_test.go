@@ -73,7 +73,7 @@ func TestOneConnectionIsEnough(t *testing.T) {
 	session = decode[entered](t, b.post(t, "/password", object{"current_password": secret1, "new_password": secret2}, bearer(session.Token)).want(t, 200, ""))
 	b.post(t, "/email", object{"email": "b@example.com", "password": secret2}, bearer(session.Token)).want(t, 202, "")
 	b.post(t, "/email/confirm", object{"token": b.link(t, account.ChangeEmail, u.ID, "b@example.com")}).want(t, 204, "")
-	_, link := b.invite(t, "c@example.com")
+	_, link := b.invite(t, "B@example.com")
 	b.post(t, "/invitations/accept", object{"token": link}, bearer(session.Token)).want(t, 200, "")
 	_, link = b.invite(t, "d@example.com")
 	b.post(t, "/invitations/accept", object{"token": link, "password": secret3}).want(t, 200, "")
@@ -91,7 +91,13 @@ func TestDocument(t *testing.T) {
 			OperationID string           `json:"operationId"`
 			Security    []map[string]any `json:"security"`
 		}
+		Components struct {
+			SecuritySchemes map[string]any `json:"securitySchemes"`
+		}
 	}](t, got)
+	if len(doc.Components.SecuritySchemes) != 2 || doc.Components.SecuritySchemes["token"] != nil {
+		t.Errorf("ways in: %v, want a session and a cookie", doc.Components.SecuritySchemes)
+	}
 	open := map[string]bool{
 		"register": true, "verify": true, "resend-verification": true, "login": true, "forgot-password": true, "reset-password": true,
 		"confirm-email": true, "preview-invitation": true, "accept-invitation": true,
@@ -100,7 +106,7 @@ func TestDocument(t *testing.T) {
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
 			n++
-			if (op.Security == nil) != open[op.OperationID] {
+			if op.Security == nil || (len(op.Security) == 0) != open[op.OperationID] {
 				t.Errorf("%s %s (%s): security %v", method, path, op.OperationID, op.Security)
 			}
 			for _, s := range op.Security {
@@ -112,6 +118,9 @@ func TestDocument(t *testing.T) {
 	}
 	if n != 17 {
 		t.Errorf("%d operations, want 17", n)
+	}
+	if got := b.send(t, "GET", "/auth/v1/session", "", "").want(t, 401, "unauthenticated"); strings.Contains(got.body, "personal") {
+		t.Errorf("a token is advised that is refused: %s", got.body)
 	}
 	b.send(t, "GET", "/auth/v1/nothing", "", "").want(t, 404, "not_found")
 	b.send(t, "GET", "/auth/v1/login", "", "").want(t, 405, "method_not_allowed")

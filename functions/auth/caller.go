@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/google/uuid"
+
 	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/tenant"
@@ -23,7 +25,8 @@ func requestOf(ctx context.Context) *http.Request {
 // carried returns who the request comes from, on a route that anyone may call; false: nobody that is known. It is
 // not called within a transaction, which would take a second connection.
 func (f *Function) carried(ctx context.Context) (account.Identity, bool) {
-	return f.api.Credential(ctx, requestOf(ctx))
+	who, err := f.api.Credential(ctx, requestOf(ctx))
+	return who, err == nil && who.Credential != uuid.Nil
 }
 
 // session returns the session that the request carries, on a route that anyone may call; false: none, or a token.

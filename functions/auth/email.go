@@ -22,10 +22,17 @@ func (f *Function) askEmail(ctx context.Context, email string, password conceale
 	if err != nil {
 		return err
 	}
-	if ok, err := f.mayMail(ctx, email); err != nil || !ok {
+	if err := f.noteLimited(ctx, account.Try(ctx, f.pool, account.MailBy(p.user.ID)), "mails", p.user.Email); err != nil {
+		return err
+	}
+	if ok, err := f.mayMail(ctx, outbox.ChangeEmail, email); err != nil || !ok {
 		return err
 	}
 	return f.change(ctx, func(c *change) error {
+		// Of a password that is being replaced no mail must be left behind.
+		if err := c.hold(ctx, p.user, p.hash, p.hash, wrongPassword()); err != nil {
+			return err
+		}
 		return c.mail(ctx, outbox.ChangeEmail, email, outbox.UserData{UserID: p.user.ID})
 	})
 }
@@ -33,10 +40,7 @@ func (f *Function) askEmail(ctx context.Context, email string, password conceale
 // confirmEmail gives a user the address whose mails the bearer of the link reads. The former address is told, and links sent to
 // it are worthless from then on.
 func (f *Function) confirmEmail(ctx context.Context, token concealed) error {
-	if err := f.tryAny(ctx); err != nil {
-		return err
-	}
-	link, err := account.PeekOneTime(ctx, f.pool, account.ChangeEmail, string(token))
+	link, err := f.peek(ctx, account.ChangeEmail, token)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,7 +40,7 @@ func TestPreviewInvitation(t *testing.T) {
 	b := setup(t)
 	inv, token := b.invite(t, "ada@example.com")
 	preview := func(token string) answer { return b.post(t, "/invitations/preview", object{"token": token}) }
-	want := object{"organization": "Acme", "email": "ada@example.com", "role": "admin", "account": false}
+	want := object{"organization": "Acme", "email": "ada@example.com", "role": "admin", "account": false, "invited_by": "Somebody"}
 	look := func(account bool) {
 		t.Helper()
 		got := decode[object](t, preview(token).want(t, 200, ""))
@@ -57,7 +58,9 @@ func TestPreviewInvitation(t *testing.T) {
 	look(false)
 	b.exec(t, "update mesher.users set email_verified_at = now()")
 	look(true)
-	preview("msho_").want(t, 400, "token_invalid")
+	if got := preview("msho_").want(t, 400, "token_invalid"); !strings.Contains(got.body, "incomplete") || strings.Contains(got.body, "used") {
+		t.Errorf("answer %s", got.body)
+	}
 	b.exec(t, "update mesher.invitations set revoked_at = now() where id = $1", inv.ID)
 	preview(token).want(t, 409, "invitation_closed")
 	b.post(t, "/invitations/accept", object{"token": token, "password": secret1}).want(t, 409, "invitation_closed")
@@ -79,7 +82,10 @@ func TestAcceptInvitation_MakesAnAccount(t *testing.T) {
 				b.newUser(t, "ada@example.com", secret1, false)
 			}
 			inv, token := b.invite(t, "ada@example.com")
-			b.post(t, "/invitations/accept", object{"token": token}).want(t, 400, "weak_password")
+			none := b.post(t, "/invitations/accept", object{"token": token}).want(t, 401, "login_required")
+			if !strings.Contains(none.body, "log in, or send a name and a password for a new account") || none.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("answer %s %v", none.body, none.header)
+			}
 			b.post(t, "/invitations/accept", object{"token": token, "password": "ada@example.com"}).want(t, 400, "weak_password")
 			got := decode[joined](t, b.post(t, "/invitations/accept", object{"token": token, "password": secret2, "name": "Ada"}).want(t, 200, ""))
 			if got.OrganizationID != inv.OrganizationID || got.Organization != "Acme" || got.Role != tenant.Admin || got.Session == nil || !b.alive(t, got.Token) {
@@ -94,8 +100,75 @@ func TestAcceptInvitation_MakesAnAccount(t *testing.T) {
 			b.login(t, "ada@example.com", secret2)
 			b.post(t, "/login", object{"email": "ada@example.com", "password": secret1}).want(t, 401, "login_failed")
 			b.post(t, "/invitations/accept", object{"token": token, "password": secret2}).want(t, 400, "token_invalid")
-			entries := b.texts(t, "select action || ' ' || actor_name from mesher.audit_log where organization_id = $1", inv.OrganizationID)
-			if d := cmp.Diff([]string{"invitation.accept ada@example.com"}, entries); d != "" {
+			want := []string{
+				`invitation.accept ada@example.com invitation {"role": {"to": "admin", "from": null}, "user": "ada@example.com"}`,
+				`member.add ada@example.com member {"role": "admin"}`,
+			}
+			if d := cmp.Diff(want, b.joins(t, inv.OrganizationID)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// joins returns the audit log of an organization as "action actor target-kind details".
+func (b *bundle) joins(t *testing.T, organization uuid.UUID) []string {
+	t.Helper()
+	return b.texts(t, `select concat_ws(' ', action, actor_name, target_kind, details) from mesher.audit_log
+		where organization_id = $1 order by id`, organization)
+}
+
+// A link that was passed on, or found, gives its finder nothing.
+func TestAcceptInvitation_OfAnother(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	inv, token := b.invite(t, "zoe@example.com")
+	bob := b.user(t, "bob@example.com")
+	_, err := tenant.AddMember(t.Context(), b.admin, inv.OrganizationID, bob.ID, tenant.Member)
+	must(t, err)
+	before := b.state(t)
+	session := b.login(t, bob.Email, secret1).Token
+	for _, o := range []option{bearer(session), cookie(session)} {
+		got := b.post(t, "/invitations/accept", object{"token": token, "name": "Zoe", "password": secret2}, o).want(t, 403, "invitation_of_another")
+		if want := "the invitation is for zoe@example.com; log in with that address, or ask who invited you to invite yours"; !strings.Contains(got.body, want) {
+			t.Errorf("answer %s, want %s", got.body, want)
+		}
+	}
+	if role := b.role(t, inv.OrganizationID, bob.ID); role != "member" || len(b.joins(t, inv.OrganizationID)) > 0 || len(before) == 0 {
+		t.Errorf("role %s, audit log %v", role, b.joins(t, inv.OrganizationID))
+	}
+	// It is still there for whom it is for.
+	b.user(t, "Zoe@Example.com")
+	got := decode[joined](t, b.post(t, "/invitations/accept", object{"token": token}, bearer(b.login(t, "zoe@example.com", secret1).Token)).want(t, 200, ""))
+	if b.role(t, inv.OrganizationID, got.User.ID) != "admin" {
+		t.Errorf("answer %+v", got)
+	}
+}
+
+// Who has become a member in another way keeps the higher role, and the audit log tells what changed.
+func TestAcceptInvitation_OfAMember(t *testing.T) {
+	t.Parallel()
+	for was, tt := range map[tenant.Role]struct{ is, log string }{
+		tenant.Member: {"admin", `member.role ada@example.com member {"role": {"to": "admin", "from": "member"}}`},
+		tenant.Admin:  {"admin", ""},
+		tenant.Owner:  {"owner", ""},
+	} {
+		t.Run(string(was), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			inv, token := b.invite(t, "ada@example.com")
+			u := b.user(t, "ada@example.com")
+			_, err := tenant.AddMember(t.Context(), b.admin, inv.OrganizationID, u.ID, was)
+			must(t, err)
+			got := decode[joined](t, b.post(t, "/invitations/accept", object{"token": token}, bearer(b.login(t, u.Email, secret1).Token)).want(t, 200, ""))
+			if string(got.Role) != tt.is || b.role(t, inv.OrganizationID, u.ID) != tt.is {
+				t.Errorf("answer %+v", got)
+			}
+			want := []string{`invitation.accept ada@example.com invitation {"role": {"to": "` + tt.is + `", "from": "` + string(was) + `"}, "user": "ada@example.com"}`}
+			if tt.log != "" {
+				want = append(want, tt.log)
+			}
+			if d := cmp.Diff(want, b.joins(t, inv.OrganizationID)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -109,7 +182,14 @@ func TestAcceptInvitation_OfWhoHasAnAccount(t *testing.T) {
 	inv, token := b.invite(t, "ada@example.com")
 	accept := func(body object, o ...option) answer { return b.post(t, "/invitations/accept", body, o...) }
 	accept(object{"token": token, "password": secret2}).want(t, 401, "login_required")
-	accept(object{"token": token, "password": secret2}, bearer("mshs_old")).want(t, 401, "login_required")
+	over := b.login(t, "ada@example.com", secret1).Token
+	b.post(t, "/logout", nil, bearer(over)).want(t, 204, "")
+	for _, o := range []option{bearer("mshs_old"), cookie("x"), bearer(over), cookie(over), header("Authorization", "Basic eDp5")} {
+		accept(object{"token": token, "password": secret2, "name": "Ada"}, o).want(t, 401, "unauthenticated")
+	}
+	_, personal, err := account.IssueToken(t.Context(), b.admin, u.ID, account.TokenSpec{Label: "x", Scope: account.ScopeAdmin})
+	must(t, err)
+	accept(object{"token": token}, bearer(personal)).want(t, 403, "scope_too_low")
 	if b.role(t, inv.OrganizationID, u.ID) != "" {
 		t.Fatal("somebody became a member")
 	}
@@ -130,11 +210,8 @@ func TestAcceptInvitation_WorksOnceOfMany(t *testing.T) {
 	b := setup(t)
 	inv, token := b.invite(t, "ada@example.com")
 	second := b.link(t, account.Invitation, inv.ID, inv.Email)
-	var sessions []string
-	for _, email := range []string{"bob@example.com", "eve@example.com"} {
-		b.user(t, email)
-		sessions = append(sessions, b.login(t, email, secret1).Token)
-	}
+	b.user(t, "ada@example.com")
+	sessions := []string{b.login(t, "ada@example.com", secret1).Token, b.login(t, "ada@example.com", secret1).Token}
 	var wg sync.WaitGroup
 	var won atomic.Int32
 	for i := range 9 {
@@ -151,7 +228,7 @@ func TestAcceptInvitation_WorksOnceOfMany(t *testing.T) {
 			case http.StatusOK:
 				won.Add(1)
 			case http.StatusBadRequest, http.StatusConflict:
-			case http.StatusUnauthorized: // the invited address got its account in between
+			case http.StatusUnauthorized: // who does not log in
 			default:
 				t.Errorf("answer %d %s", got.status, got.body)
 			}

@@ -18,25 +18,22 @@ func (f *Function) login(ctx context.Context, email string, password concealed) 
 	if err != nil {
 		return entrance{}, err
 	}
-	user, hash, err := findLogin(ctx, f.pool, email)
+	c, err := f.claim(ctx, email)
 	if err != nil {
 		return entrance{}, err
 	}
-	tried, err := f.tryPassword(ctx, email, user.ID)
-	if err != nil {
-		return entrance{}, err
-	}
-	ok, outdated, err := f.hasher.Verify(ctx, string(password), hash)
+	ok, outdated, err := f.check(ctx, c, password)
 	switch {
 	case err != nil:
 		return entrance{}, err
-	case !ok || !user.Verified:
+	case !ok || !c.user.Verified:
 		// Told apart, a stranger who registers an address would learn whether it had an account before.
-		return entrance{}, f.refuseLogin(ctx, email, user)
+		return entrance{}, f.refuseLogin(ctx, email, c.user, loginFailed())
 	}
-	e, err := f.admit(ctx, user, hash, f.rehash(ctx, password, hash, outdated), nil)
+	e, err := f.admit(ctx, c.user, c.hash, f.rehash(ctx, password, c.hash, outdated), nil)
 	if err == nil {
-		f.forgive(ctx, tried)
+		f.forgive(ctx, c.attempt)
+		f.box.Publish(ctx) // what others left behind, such as an operator's invitation
 	}
 	return e, err
 }
@@ -73,15 +70,17 @@ func (f *Function) rehash(ctx context.Context, password concealed, hash string, 
 	return fresh
 }
 
-// refuseLogin records that a login failed, for addresses without an account too: it is evidence, and it is the same work.
-func (f *Function) refuseLogin(ctx context.Context, email string, u account.User) error {
+// refuseLogin records that a password was wrong, for addresses without an account too: it is evidence, and it is the same work.
+// It returns refused.
+func (f *Function) refuseLogin(ctx context.Context, email string, u account.User, refused error) error {
 	err := f.change(ctx, func(c *change) error {
 		return c.record(ctx, rest.Actor(ctx), "session.refuse", tenant.Target{Kind: "user", ID: u.ID, Name: email}, nil)
 	})
 	if err != nil {
 		return err
 	}
-	return loginFailed()
+	f.log.InfoContext(ctx, "a login failed", "network", clientOf(ctx).Network().String(), "address_hash", addressHash(email))
+	return refused
 }
 
 func loginFailed() error {

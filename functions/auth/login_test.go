@@ -178,8 +178,8 @@ func TestLogin_IsThrottled(t *testing.T) {
 		return b.post(t, "/login", object{"email": email, "password": secret2}, from(ip))
 	}
 	refusals := func(email string) (refused int, last answer) {
-		for i := range 40 {
-			if got := wrong(email, fmt.Sprintf("198.51.100.%d", i)); got.status == http.StatusTooManyRequests {
+		for i := range 80 {
+			if got := wrong(email, fmt.Sprintf("198.51.100.%d", i%40)); got.status == http.StatusTooManyRequests {
 				refused, last = refused+1, got
 			}
 		}
@@ -187,19 +187,23 @@ func TestLogin_IsThrottled(t *testing.T) {
 	}
 	known, last := refusals("ada@example.com")
 	if known < 15 {
-		t.Errorf("%d of 40 guesses from as many networks are refused", known)
+		t.Errorf("%d of 80 guesses from 40 networks are refused", known)
 	}
 	if last.want(t, 429, "limited"); last.header.Get("Retry-After") == "" {
 		t.Error("there is no Retry-After")
 	}
 	if unknown, _ := refusals("bob@example.com"); unknown < 15 {
-		t.Errorf("%d of 40 guesses are refused for an address without an account, %d for one with", unknown, known)
+		t.Errorf("%d of 80 guesses are refused for an address without an account, %d for one with", unknown, known)
 	}
 
 	// However slow the machine is, the pause lasts for as long as the test needs it.
 	b.exec(t, "update mesher.throttles set blocked_until = blocked_until + interval '30 minutes' where kind = 'login_to'")
-	t.Run("the right password does not help from an unknown network", func(t *testing.T) {
+	t.Run("the right password does not help from a network that guessed", func(t *testing.T) {
+		wrong("ada@example.com", "198.51.100.200").want(t, 401, "login_failed")
 		b.post(t, "/login", object{"email": "ada@example.com", "password": secret1}, from("198.51.100.200")).want(t, 429, "limited")
+	})
+	t.Run("the user gets in from a fresh network at the first attempt", func(t *testing.T) {
+		b.login(t, "ada@example.com", secret1, from("198.51.100.202"))
 	})
 	t.Run("the user gets in from a known network", func(t *testing.T) {
 		b.login(t, "ada@example.com", secret1, from(home))

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -48,17 +49,20 @@ func TestPages_Verify(t *testing.T) {
 	path, form := fill(t, b.open(t, "/auth/verify", token), map[string]string{"password": secret2})
 	wrong := b.submit(t, path, form).says(t, 401, "not the password that was chosen at registration")
 	checkPage(t, wrong)
+	if form.Get("username") != u.Email {
+		t.Errorf("the browser would keep the password for %q", form.Get("username"))
+	}
 	if !strings.Contains(wrong.body, `role="alert"`) || !strings.Contains(wrong.body, `href="/auth/forgot"`) {
 		t.Errorf("page %s", wrong.body)
 	}
 	path, form = fill(t, wrong, map[string]string{"password": secret1})
-	done := b.submit(t, path, form).says(t, 200, "Your address is verified")
+	done := b.submit(t, path, form).says(t, 200, "Your address is verified").says(t, 200, "You can close this page. Programs log in at POST /auth/v1/login")
 	checkPage(t, done)
 	if strings.Contains(done.body, "<form") || !b.alive(t, cookieOf(t, done).Value) {
 		t.Errorf("page %s", done.body)
 	}
 	for _, again := range []answer{b.submit(t, path, form), b.open(t, "/auth/verify", token)} {
-		again.says(t, 400, "If you have just used it, it has worked")
+		again.says(t, 400, "if you have just used it, it has worked").says(t, 400, `href="/auth/forgot"`)
 		if strings.Contains(again.body, "<form") {
 			t.Errorf("a used link still has a form: %s", again.body)
 		}
@@ -83,9 +87,12 @@ func TestPages_ForgotAndReset(t *testing.T) {
 	weak := b.submit(t, path, form).says(t, 400, "12")
 	checkPage(t, weak)
 	path, form = fill(t, weak, map[string]string{"password": secret2})
+	if form.Get("username") != u.Email {
+		t.Errorf("the browser would keep the password for %q", form.Get("username"))
+	}
 	b.submit(t, path, form).says(t, 200, "The new password is set")
 	b.login(t, "ada@example.com", secret2)
-	b.submit(t, path, form).says(t, 400, "no longer good")
+	b.submit(t, path, form).says(t, 400, "no longer good").says(t, 400, `<a href="/auth/forgot"`)
 }
 
 func TestPages_ChangeEmail(t *testing.T) {
@@ -98,6 +105,7 @@ func TestPages_ChangeEmail(t *testing.T) {
 	path, form = fill(t, b.open(t, "/auth/change-email", b.link(t, account.ChangeEmail, u.ID, "new@example.com")), nil)
 	b.submit(t, path, form).says(t, 200, "The new address is yours")
 	b.login(t, "new@example.com", secret1)
+	b.submit(t, path, form).says(t, 400, "Ask for the change again")
 }
 
 func TestPages_Invitation(t *testing.T) {
@@ -116,13 +124,13 @@ func TestPages_Invitation(t *testing.T) {
 		if !strings.Contains(weak.body, `value="Ada &#34;&gt;&lt;script&gt;"`) {
 			t.Errorf("the name is not there again: %s", weak.body)
 		}
-		done := accept(t, b, token, map[string]string{"name": "Ada", "password": secret1}).says(t, 200, "You are a member of Acme now, as ada@example.com.")
+		done := accept(t, b, token, map[string]string{"name": "Ada", "password": secret1}).says(t, 200, "You are a member of Acme now, as ada@example.com, with the role admin.")
 		u, _, err := account.FindLogin(t.Context(), b.admin, "ada@example.com")
 		must(t, err)
 		if b.role(t, inv.OrganizationID, u.ID) != "admin" || !b.alive(t, cookieOf(t, done).Value) {
 			t.Errorf("user %+v", u)
 		}
-		b.open(t, "/auth/invitation", token).says(t, 400, "no longer good")
+		b.open(t, "/auth/invitation", token).says(t, 400, "no longer good").says(t, 400, "Ask who invited you for a new one")
 	})
 	t.Run("logs in to the account of the address", func(t *testing.T) {
 		t.Parallel()
@@ -141,15 +149,52 @@ func TestPages_Invitation(t *testing.T) {
 	t.Run("takes the session of the browser", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
-		u := b.user(t, "bob@example.com")
-		inv, token := b.invite(t, "ada@example.com")
-		session := cookie(b.login(t, "bob@example.com", secret1).Token)
-		b.open(t, "/auth/invitation", token, session).says(t, 200, "You are logged in as bob@example.com")
-		accept(t, b, token, nil, session).says(t, 200, "as bob@example.com")
+		u := b.user(t, "ada@example.com")
+		inv, token := b.invite(t, "Ada@example.com")
+		session := cookie(b.login(t, "ada@example.com", secret1).Token)
+		b.open(t, "/auth/invitation", token, session).says(t, 200, "You are logged in as ada@example.com.</p>")
+		accept(t, b, token, nil, session).says(t, 200, "as ada@example.com")
 		if b.role(t, inv.OrganizationID, u.ID) != "admin" {
 			t.Error("the user of the session is no member")
 		}
 	})
+	for name, account := range map[string]bool{"": false, " that has an account": true} {
+		t.Run("is for the invited address"+name+", not for the session of the browser", func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			bob := b.user(t, "bob@example.com")
+			inv, token := b.invite(t, "ada@example.com")
+			values := map[string]string{"password": secret1}
+			if account {
+				b.user(t, "ada@example.com")
+			} else {
+				values["name"] = "Ada"
+			}
+			bobs := b.login(t, "bob@example.com", secret1).Token
+			b.open(t, "/auth/invitation", token, cookie(bobs)).says(t, 200, "You are logged in as bob@example.com. The invitation is for ada@example.com")
+			done := accept(t, b, token, values, cookie(bobs)).says(t, 200, "as ada@example.com")
+			if b.role(t, inv.OrganizationID, bob.ID) != "" || b.alive(t, bobs) || !b.alive(t, cookieOf(t, done).Value) {
+				t.Error("the session of the browser is not replaced")
+			}
+		})
+	}
+	t.Run("says who invites, and requires a name", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		_, token := b.invite(t, "ada@example.com")
+		got := b.open(t, "/auth/invitation", token).says(t, 200, "Somebody invites ada@example.com to Acme with the role admin")
+		if !regexp.MustCompile(`name="name"[^>]* required>`).MatchString(got.body) {
+			t.Errorf("page %s", got.body)
+		}
+	})
+}
+
+func TestPages_Front(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	got := b.send(t, "GET", "/auth/", "", "").says(t, 200, `<a href="/auth/forgot"`)
+	checkPage(t, got)
+	b.send(t, "GET", "/auth/else", "", "").want(t, 404, "not_found")
 }
 
 func TestPages_Refuse(t *testing.T) {
@@ -159,8 +204,13 @@ func TestPages_Refuse(t *testing.T) {
 	token := b.link(t, account.VerifyEmail, u.ID, u.Email)
 	form := url.Values{"token": {token}, "password": {secret1}}
 	t.Run("forms of other sites", func(t *testing.T) {
-		b.submit(t, "/auth/verify", form, header("Sec-Fetch-Site", "cross-site")).want(t, 403, "cross_origin")
-		b.submit(t, "/auth/verify", form, func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") }).want(t, 403, "cross_origin")
+		b.submit(t, "/auth/verify", form, header("Sec-Fetch-Site", "cross-site")).says(t, 403, "another site")
+		got := b.submit(t, "/auth/verify", form, func(r *http.Request) { r.Header.Del("Sec-Fetch-Site") }).says(t, 403, "The request comes from a page of another site.")
+		checkPage(t, got)
+		if strings.Contains(got.body, "<form") {
+			t.Errorf("page %s", got.body)
+		}
+		b.send(t, "POST", "/auth/v1/login", "application/json", "{}", header("Sec-Fetch-Site", "cross-site")).want(t, 403, "cross_origin")
 	})
 	t.Run("what is no form", func(t *testing.T) {
 		b.send(t, "POST", "/auth/verify", "text/plain", form.Encode()).says(t, 415, "The form must be sent as")
@@ -169,7 +219,7 @@ func TestPages_Refuse(t *testing.T) {
 		b.send(t, "POST", "/auth/verify", "application/x-www-form-urlencoded", "a="+strings.Repeat("x", 100_000)).says(t, 413, "too large")
 	})
 	t.Run("a password in the address", func(t *testing.T) {
-		b.send(t, "POST", "/auth/verify?"+form.Encode(), "application/x-www-form-urlencoded", "x=y").says(t, 400, "one-time token")
+		b.send(t, "POST", "/auth/verify?"+form.Encode(), "application/x-www-form-urlencoded", "x=y").says(t, 400, "The link is incomplete; open it from the mail again.")
 	})
 	t.Run("a token with markup", func(t *testing.T) {
 		checkPage(t, b.open(t, "/auth/verify", `"><script>alert(1)</script>`).says(t, 400, `role="alert"`))

@@ -19,23 +19,19 @@ type proof struct {
 // lock its user out nor take the account over.
 func (f *Function) prove(ctx context.Context, password concealed) (proof, error) {
 	who := rest.Who(ctx).User
-	user, hash, err := findLogin(ctx, f.pool, who.Email)
+	c, err := f.claim(ctx, who.Email)
 	if err != nil {
 		return proof{}, err
 	}
-	tried, err := f.tryPassword(ctx, who.Email, user.ID)
-	if err != nil {
-		return proof{}, err
-	}
-	ok, _, err := f.hasher.Verify(ctx, string(password), hash)
+	ok, _, err := f.check(ctx, c, password)
 	switch {
 	case err != nil:
 		return proof{}, err
-	case !ok || user.ID != who.ID:
-		return proof{}, wrongPassword()
+	case !ok || c.user.ID != who.ID:
+		return proof{}, f.refuseLogin(ctx, who.Email, who, wrongPassword())
 	}
-	f.forgive(ctx, tried)
-	return proof{user, hash}, nil
+	f.forgive(ctx, c.attempt)
+	return proof{c.user, c.hash}, nil
 }
 
 func wrongPassword() error {
@@ -63,24 +59,36 @@ func (f *Function) changePassword(ctx context.Context, current, next concealed) 
 		if err := account.SetPassword(ctx, c, p.user.ID, hash); err != nil {
 			return err
 		}
-		e, err = f.startOver(ctx, c, p.user, "password.change", account.Identity{})
+		e, err = f.startOver(ctx, c, renewal{user: p.user, action: "password.change"})
 		return err
 	})
 	return e, err
 }
 
+// renewal is a password that was just set.
+type renewal struct {
+	user   account.User
+	action string
+	prior  account.Identity // of the session that the request carried; zero: none
+	tokens int              // personal access tokens that were revoked with it
+}
+
 // startOver ends all sessions of a user whose password was set, starts one, and tells the user.
-func (f *Function) startOver(ctx context.Context, c *change, u account.User, action string, prior account.Identity) (entrance, error) {
-	if err := c.record(ctx, actor(ctx, u), action, userTarget(u), nil); err != nil {
+func (f *Function) startOver(ctx context.Context, c *change, r renewal) (entrance, error) {
+	var details any
+	if r.tokens > 0 {
+		details = map[string]int{"tokens": r.tokens}
+	}
+	if err := c.record(ctx, actor(ctx, r.user), r.action, userTarget(r.user), details); err != nil {
 		return entrance{}, err
 	}
-	if err := f.revokeAll(ctx, c, u); err != nil {
+	if err := f.revokeAll(ctx, c, r.user); err != nil {
 		return entrance{}, err
 	}
-	if err := c.mail(ctx, outbox.PasswordChanged, u.Email, nil); err != nil {
+	if err := c.mail(ctx, outbox.PasswordChanged, r.user.Email, outbox.PasswordData{Tokens: r.tokens}); err != nil {
 		return entrance{}, err
 	}
-	return f.enter(ctx, c, u, prior)
+	return f.enter(ctx, c, r.user, r.prior)
 }
 
 // forgot sends a link that sets a new password, if the address has an account.
@@ -89,13 +97,15 @@ func (f *Function) forgot(ctx context.Context, email string) error {
 }
 
 // reset sets a new password for who reads the mails of an account, and verifies its address thereby. What a stranger who
-// registered the address knows is worthless then.
+// registered the address knows is worthless then, and so is what a stranger had who got into the account: all sessions and
+// personal access tokens end.
 func (f *Function) reset(ctx context.Context, token, password concealed) (e entrance, err error) {
-	if err := f.tryAny(ctx); err != nil {
-		return entrance{}, err
-	}
-	user, was, err := f.peekLogin(ctx, account.ResetPassword, token)
-	if err != nil {
+	var user account.User
+	var was string
+	if err := f.within(ctx, func() error {
+		user, was, err = f.peekLogin(ctx, account.ResetPassword, token)
+		return err
+	}); err != nil {
 		return entrance{}, err
 	}
 	if err := account.CheckPassword(string(password), user.Email, user.Name); err != nil {
@@ -113,22 +123,36 @@ func (f *Function) reset(ctx context.Context, token, password concealed) (e entr
 		if _, err := account.UseOneTime(ctx, c, account.ResetPassword, string(token)); err != nil {
 			return err
 		}
-		if err := account.SetPassword(ctx, c, user.ID, hash); err != nil {
+		if user, err = c.replacePassword(ctx, user, hash); err != nil {
 			return err
 		}
-		if err := c.verified(ctx, user); err != nil {
+		r := renewal{user: user, action: "password.reset", prior: prior}
+		if r.tokens, err = account.RevokeTokens(ctx, c, user.ID); err != nil {
 			return err
 		}
-		e, err = f.startOver(ctx, c, user, "password.reset", prior)
+		e, err = f.startOver(ctx, c, r)
 		return err
 	})
 	e.user.Verified = true
 	return e, err
 }
 
+// replacePassword sets the password of a user who reads the mails of the account. One that was not verified has a name that
+// whoever registered the address chose; it goes.
+func (c *change) replacePassword(ctx context.Context, u account.User, hash string) (account.User, error) {
+	if err := account.SetPassword(ctx, c, u.ID, hash); err != nil || u.Verified {
+		return u, err
+	}
+	u, err := account.RenameUser(ctx, c, u.ID, "")
+	if err != nil {
+		return u, err
+	}
+	return u, c.verified(ctx, u)
+}
+
 // peekLogin returns the user that a link was sent to and the hash of the password, without using the link up.
 func (f *Function) peekLogin(ctx context.Context, p account.Purpose, token concealed) (account.User, string, error) {
-	link, err := account.PeekOneTime(ctx, f.pool, p, string(token))
+	link, err := f.peek(ctx, p, token)
 	if err != nil {
 		return account.User{}, "", err
 	}

@@ -48,12 +48,18 @@ type show func(w http.ResponseWriter, status int, v view) error
 
 // page returns what writes the page of a link.
 func (p printer) page(l link) (show, error) {
-	t, err := template.ParseFS(files, "pages/layout.html", "pages/"+path.Base(l.path)+".html")
+	t, err := template.ParseFS(files, "pages/layout.html", "pages/username.html", "pages/"+path.Base(l.path)+".html")
 	if err != nil {
 		return nil, fmt.Errorf("read the page %s: %w", l.path, err)
 	}
 	return func(w http.ResponseWriter, status int, v view) error {
-		v.Title, v.Forgot = l.title, l.forgot && v.Done == ""
+		v.Title = l.title
+		switch {
+		case v.Done != "":
+			v.Next = l.next
+		case v.Dead:
+			v.Next, v.Forgot = l.dead, l.forgot
+		}
 		var b bytes.Buffer
 		err := t.Execute(&b, struct {
 			view
@@ -146,10 +152,19 @@ func (f *Function) showError(show show, w http.ResponseWriter, r *http.Request, 
 			w.Header().Set("Retry-After", web.RetryAfter(e.RetryAfter))
 		}
 	}
-	if fault.CodeOf(err) == "token_invalid" {
-		v.Error += " If you have just used it, it has worked: there is nothing more to do here."
-	}
+	code := fault.CodeOf(err)
+	v.Dead = code == "token_invalid" || code == "invitation_closed"
 	return show(w, fault.KindOf(err).Status(), v)
+}
+
+// refusePage answers what is refused before a page is found with a page; the API answers it as a problem.
+func (f *Function) refusePage(front show) func(http.ResponseWriter, *http.Request, error) error {
+	return func(w http.ResponseWriter, r *http.Request, err error) error {
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+			return err
+		}
+		return f.showError(front, w, r, view{}, err)
+	}
 }
 
 // sentence makes a sentence of an error's detail.

@@ -16,31 +16,43 @@ type applicant struct {
 	password    concealed
 }
 
-// register makes an account that its owner has to verify, and sends the link that does it. An address that has an account keeps
-// it as it is, and its owner gets the mail all the same, so that nobody can tell the two apart. Called again it
-// sends the mail again.
+// register makes an account that its owner has to verify, and sends the link that does it. An address that has a
+// verified account keeps it as it is, and its owner gets the mail all the same, so that nobody can tell the two apart. Called
+// again it sends the mail again, and what was typed last is the name and the password that the link asks for: a stranger
+// who was first keeps nobody out.
 func (f *Function) register(ctx context.Context, a applicant) error {
-	if err := f.mayRegister(ctx); err != nil {
+	if err := f.within(ctx, func() error {
+		if err := f.mayRegister(ctx); err != nil {
+			return err
+		}
+		return f.tryAny(ctx)
+	}); err != nil {
 		return err
 	}
 	a, err := a.check()
 	if err != nil {
 		return err
 	}
-	if err := f.tryAny(ctx); err != nil {
-		return err
-	}
 	hash, err := f.hasher.Hash(ctx, string(a.password))
 	if err != nil {
 		return err
 	}
-	mayMail, err := f.mayMail(ctx, a.email)
+	mayMail, err := f.mayMail(ctx, outbox.Registration, a.email)
 	if err != nil {
 		return err
 	}
 	return f.change(ctx, func(c *change) error {
 		u, created, err := account.CreateUser(ctx, c, account.NewUser{Email: a.email, Name: a.name, PasswordHash: hash})
 		if err != nil {
+			return err
+		}
+		if created {
+			// What CreateUser asks when the address is taken, so that both take as long.
+			if _, _, err := findLogin(ctx, c, a.email); err != nil {
+				return err
+			}
+		}
+		if err := account.Reclaim(ctx, c, u.ID, a.name, hash); err != nil {
 			return err
 		}
 		action := "user.register"
@@ -96,7 +108,7 @@ func (f *Function) mailAnybody(ctx context.Context, template outbox.Template, em
 	if err := f.tryAny(ctx); err != nil {
 		return err
 	}
-	if ok, err := f.mayMail(ctx, email); err != nil || !ok {
+	if ok, err := f.mayMail(ctx, template, email); err != nil || !ok {
 		return err
 	}
 	return f.change(ctx, func(c *change) error { return c.mail(ctx, template, email, nil) })

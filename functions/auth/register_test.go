@@ -23,22 +23,32 @@ func TestRegister(t *testing.T) {
 		t.Errorf("user %+v", u)
 	}
 
-	t.Run("a registration of a taken address is answered the same and changes nothing", func(t *testing.T) {
+	t.Run("a registration of a taken address is answered the same, and replaces what nobody verified", func(t *testing.T) {
 		again := b.post(t, "/register", object{"email": "ada@EXAMPLE.com", "password": secret2, "name": "Eve"}).want(t, 202, "")
 		if again.body != got.body || again.header.Get("Content-Length") != got.header.Get("Content-Length") {
 			t.Errorf("%q for a taken address, %q for another", again.body, got.body)
 		}
 		still, now, err := account.FindLogin(t.Context(), b.admin, "ada@example.com")
 		must(t, err)
-		if still != u || now != hash {
+		if still.ID != u.ID || still.Email != u.Email || still.Verified || still.Name != "Eve" || now == hash {
 			t.Errorf("user %+v, was %+v", still, u)
 		}
 	})
+	t.Run("one that is verified stays as it is", func(t *testing.T) {
+		was := b.user(t, "bob@example.com")
+		_, hash, err := account.FindLogin(t.Context(), b.admin, "bob@example.com")
+		must(t, err)
+		again := b.post(t, "/register", object{"email": "bob@example.com", "password": secret2, "name": "Eve"}).want(t, 202, "")
+		still, now, err := account.FindLogin(t.Context(), b.admin, "bob@example.com")
+		if err != nil || still != was || now != hash || again.body != got.body {
+			t.Errorf("user %+v, was %+v; %v, %q", still, was, err, again.body)
+		}
+	})
 	t.Run("both get a mail and stand in the audit log", func(t *testing.T) {
-		if d := cmp.Diff([]string{"registration Ada@example.com", "registration ada@EXAMPLE.com"}, b.mails(t)); d != "" {
+		if d := cmp.Diff([]string{"registration Ada@example.com", "registration ada@EXAMPLE.com", "registration bob@example.com"}, b.mails(t)); d != "" {
 			t.Error(d)
 		}
-		want := []string{"user.register anonymous Ada@example.com", "user.register_again anonymous Ada@example.com"}
+		want := []string{"user.register anonymous Ada@example.com", "user.register_again anonymous Ada@example.com", "user.register_again anonymous bob@example.com"}
 		if d := cmp.Diff(want, b.actions(t)); d != "" {
 			t.Error(d)
 		}
@@ -122,7 +132,7 @@ func TestRegister_BeforeTheOwner(t *testing.T) {
 	b.post(t, "/register", object{"email": "ada@example.com", "password": owner}).want(t, 202, "")
 
 	verify := b.link(t, account.VerifyEmail, u.ID, u.Email)
-	b.post(t, "/verify", object{"token": verify, "password": owner}).want(t, 401, "wrong_password")
+	b.post(t, "/verify", object{"token": verify, "password": attacker}).want(t, 401, "wrong_password")
 	b.post(t, "/login", object{"email": "ada@example.com", "password": attacker}).want(t, 401, "login_failed")
 	if u, _, err = account.FindLogin(t.Context(), b.admin, "ada@example.com"); err != nil || u.Verified {
 		t.Fatalf("user %+v, %v: the link alone must not verify", u, err)
@@ -136,6 +146,28 @@ func TestRegister_BeforeTheOwner(t *testing.T) {
 	b.post(t, "/login", object{"email": "ada@example.com", "password": attacker}).want(t, 401, "login_failed")
 	b.post(t, "/verify", object{"token": verify, "password": attacker}).want(t, 401, "wrong_password")
 	b.login(t, "ada@example.com", owner)
+
+	t.Run("the owner verifies with the own password", func(t *testing.T) {
+		b.post(t, "/register", object{"email": "bob@example.com", "password": attacker, "name": "Eve"}).want(t, 202, "")
+		u, _, err := account.FindLogin(t.Context(), b.admin, "bob@example.com")
+		must(t, err)
+		verify := b.link(t, account.VerifyEmail, u.ID, u.Email)
+		b.post(t, "/register", object{"email": "bob@example.com", "password": owner, "name": "Bob"}).want(t, 202, "")
+		got := decode[entered](t, b.post(t, "/verify", object{"token": verify, "password": owner}).want(t, 200, ""))
+		if !got.User.Verified || got.User.Name != "Bob" {
+			t.Errorf("user %+v", got.User)
+		}
+	})
+	t.Run("a reset takes the name away that a stranger chose", func(t *testing.T) {
+		b.post(t, "/register", object{"email": "cy@example.com", "password": attacker, "name": "Eve"}).want(t, 202, "")
+		u, _, err := account.FindLogin(t.Context(), b.admin, "cy@example.com")
+		must(t, err)
+		reset := b.link(t, account.ResetPassword, u.ID, u.Email)
+		got := decode[entered](t, b.post(t, "/password/reset", object{"token": reset, "password": owner}).want(t, 200, ""))
+		if got.User.Name != "" || !got.User.Verified {
+			t.Errorf("user %+v", got.User)
+		}
+	})
 }
 
 func TestVerify(t *testing.T) {
@@ -155,7 +187,7 @@ func TestVerify(t *testing.T) {
 	for _, used := range []string{token, second} {
 		b.post(t, "/verify", object{"token": used, "password": secret1}).want(t, 400, "token_invalid")
 	}
-	want := []string{"user.verify ada@example.com ada@example.com", "session.create ada@example.com ada@example.com"}
+	want := []string{"session.refuse anonymous ada@example.com", "user.verify ada@example.com ada@example.com", "session.create ada@example.com ada@example.com"}
 	if d := cmp.Diff(want, b.actions(t)); d != "" {
 		t.Error(d)
 	}

@@ -170,7 +170,7 @@ func (f *Function) invitationRoutes() {
 		ID: "preview-invitation", Method: http.MethodPost, Path: "/invitations/preview", Tag: "invitation",
 		Summary: "Show an invitation", Doc: "Changes nothing.",
 	}, func(ctx context.Context, in *tokenInput) (*rest.Body[offer], error) {
-		if err := f.tryAny(ctx); err != nil {
+		if _, err := f.peek(ctx, account.Invitation, in.Body.Token); err != nil {
 			return nil, err
 		}
 		o, err := f.preview(ctx, in.Body.Token)
@@ -178,7 +178,7 @@ func (f *Function) invitationRoutes() {
 	})
 	rest.Handle(f.api, rest.Route{
 		ID: "accept-invitation", Method: http.MethodPost, Path: "/invitations/accept", Tag: "invitation",
-		Summary: "Accept an invitation", Doc: "With a session its user becomes a member. Without, an account is made for the invited address, with the name and the password that are given, and logged in; when the address has a verified account, the answer is 401 with the code login_required.",
+		Summary: "Accept an invitation", Doc: "With a session its user becomes a member; another address than the invited one is answered 403 with the code invitation_of_another. Without, an account is made for the invited address, with the name and the password that are given, and logged in; when the address has a verified account, or no password is given, the answer is 401 with the code login_required.",
 	}, func(ctx context.Context, in *acceptInput) (*joined, error) {
 		m, err := f.accept(ctx, newcomer{token: in.Body.Token, name: in.Body.Name, password: in.Body.Password})
 		if err != nil {

@@ -11,9 +11,6 @@ import (
 	"github.com/mesherhq/mesher/shared/rest"
 )
 
-// sessionsPage is how many sessions are looked through at a time.
-const sessionsPage = 100
-
 // logout ends the session that asks.
 func (f *Function) logout(ctx context.Context) error {
 	return f.endSession(ctx, rest.Who(ctx).Credential)
@@ -41,19 +38,11 @@ func (f *Function) listSessions(ctx context.Context, r page.Request) (page.Of[ac
 
 // currentSession returns the session that asks.
 func (f *Function) currentSession(ctx context.Context) (account.Session, error) {
-	for r := (page.Request{Limit: sessionsPage}); ; {
-		found, err := f.listSessions(ctx, r)
-		if err != nil {
-			return account.Session{}, err
-		}
-		for _, s := range found.Rows {
-			if s.Current {
-				return s, nil
-			}
-		}
-		if found.Next == (page.Mark{}) {
-			return account.Session{}, fault.New(fault.Unauthenticated, "the session has just ended; log in again")
-		}
-		r.After = found.Next
+	who := rest.Who(ctx)
+	s, err := account.FindSession(ctx, f.pool, f.sessions, who.User.ID, who.Credential)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.Unauthenticated, "the session has just ended; log in again")
 	}
+	s.Current = true
+	return s, err
 }

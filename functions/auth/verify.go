@@ -11,15 +11,18 @@ import (
 // registered. Without the password a stranger could register somebody's address, wait until its owner follows the
 // link, and come in. Who does not know it resets it, which verifies the address too.
 func (f *Function) verify(ctx context.Context, token, password concealed) (entrance, error) {
-	if err := f.tryAny(ctx); err != nil {
-		return entrance{}, err
-	}
-	user, hash, err := f.peekLogin(ctx, account.VerifyEmail, token)
-	if err != nil {
-		return entrance{}, err
-	}
-	tried := []account.Attempt{account.LoginFrom(user.Email, clientOf(ctx))}
-	if err := account.Try(ctx, f.pool, tried...); err != nil {
+	var (
+		user  account.User
+		hash  string
+		tried account.Attempt
+	)
+	if err := f.within(ctx, func() (err error) {
+		if user, hash, err = f.peekLogin(ctx, account.VerifyEmail, token); err != nil {
+			return err
+		}
+		tried = account.LoginFrom(user.Email, clientOf(ctx))
+		return f.noteLimited(ctx, account.Try(ctx, f.pool, tried), "login", user.Email)
+	}); err != nil {
 		return entrance{}, err
 	}
 	ok, outdated, err := f.hasher.Verify(ctx, string(password), hash)
@@ -27,8 +30,8 @@ func (f *Function) verify(ctx context.Context, token, password concealed) (entra
 	case err != nil:
 		return entrance{}, err
 	case !ok:
-		return entrance{}, fault.New(fault.Unauthenticated, "this is not the password that was chosen at registration; "+
-			"if you do not know it, ask for a new one: its link verifies the address too").Named("wrong_password")
+		return entrance{}, f.refuseLogin(ctx, user.Email, user, fault.New(fault.Unauthenticated, "this is not the password that was chosen at registration; "+
+			"if you do not know it, ask for a new one: its link verifies the address too").Named("wrong_password"))
 	}
 	e, err := f.admit(ctx, user, hash, f.rehash(ctx, password, hash, outdated), func(c *change) error {
 		if _, err := account.UseOneTime(ctx, c, account.VerifyEmail, string(token)); err != nil {

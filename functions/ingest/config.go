@@ -20,6 +20,8 @@ type Config struct {
 	Pause  time.Duration `env:"INGEST_PAUSE" envDefault:"5ms" doc:"waiting events are published when no other arrives for this long"`
 	Shards int           `env:"INGEST_SHARDS" envDefault:"16" doc:"ordering keys over which a project's messages are spread"`
 
+	Hops int `env:"FORWARDED_HOPS" envDefault:"1" doc:"how many proxies add to X-Forwarded-For; what the first of them added is taken for the client's address. 0: the connection's own"`
+
 	BodyTimeout     time.Duration `env:"INGEST_BODY_TIMEOUT" envDefault:"30s" doc:"how long a client may take to send a request body"`
 	MaxBody         int64         `env:"INGEST_MAX_BODY" envDefault:"20000000" doc:"bytes of a request body as sent"`
 	MaxDecompressed int64         `env:"INGEST_MAX_DECOMPRESSED" envDefault:"32000000" doc:"bytes of a request body after decompression"`

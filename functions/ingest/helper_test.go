@@ -137,7 +137,7 @@ func start(t testing.TB, settings map[string]string) *harness {
 	t.Helper()
 	h := &harness{t: t, bus: newBus(t), db: pgtest.New(t)}
 	all := map[string]string{
-		"DATABASE_URL": h.db.URL(pgtest.App), "DATABASE_INSECURE": "true", "DATABASE_CONNECT_TIMEOUT": "10s",
+		"DATABASE_URL": h.db.URL(pgtest.Ingest), "DATABASE_INSECURE": "true", "DATABASE_CONNECT_TIMEOUT": "10s",
 		"GOOGLE_CLOUD_PROJECT": "test", "PUBSUB_EMULATOR_HOST": h.bus.addr,
 	}
 	maps.Copy(all, settings)

@@ -1,8 +1,9 @@
 // Package ingest takes events from SDKs over HTTP, checks and normalises them, decides which issue each one
-// belongs to, and answers 202 once they are published.
+// belongs to, and answers 2xx once they are published.
 //
-// Read it along the path of one event: ServeHTTP → keys (who may write) → web.Body → intake (decode, group, one
-// line an event) → batch (one message for all that arrive together) → publisher.
+// Read it along the path of one event: ServeHTTP → addressOf (which format) → admit (who may write) → web.Body → native,
+// envelope, store, tunnel or export (cut the body into events and decode them) → intake.take (scrub, group, one line an
+// event) → batch (one message for all that arrive together) → publisher.
 package ingest
 
 import (
@@ -11,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,32 +20,32 @@ import (
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
-	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/tenant"
 	"github.com/mesherhq/mesher/shared/topic"
 	"github.com/mesherhq/mesher/shared/web"
 )
 
-// Path is where the native API takes events.
-const Path = "/v1/events"
-
 // busy is how long a client is asked to wait when its events could not be published.
 const busy = 5 * time.Second
 
 // Function is the deployed function.
 type Function struct {
-	cfg     Config
-	log     *slog.Logger
-	pool    *postgres.Pool
-	topic   *topic.Publisher
-	keys    *keys
-	usage   *usage
-	shares  *shares
-	decoder sync.Pool // of *event.Decoder: they keep their buffers
-	batcher *batch.Batcher[uuid.UUID, line]
-	now     func() time.Time
+	cfg       Config
+	log       *slog.Logger
+	pool      *postgres.Pool
+	topic     *topic.Publisher
+	keys      *keys
+	limits    *limits
+	usage     *usage
+	shares    *shares
+	scrubbing *compiled[*scrubbing]
+	grouping  *compiled[*grouping.Rules]
+	tools     sync.Pool // of *tools
+	batcher   *batch.Batcher[uuid.UUID, line]
+	now       func() time.Time
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -76,11 +76,14 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	}
 	f := &Function{
 		cfg: cfg, log: log, pool: pool, topic: pub,
-		keys:   newKeys(lookups(pool)),
-		usage:  newUsage(pool, log),
-		shares: newShares(web.NewBudget(cfg.Memory), cfg.Memory/shareOf),
-		now:    time.Now,
+		keys:      newKeys(lookups(pool)),
+		limits:    newLimits(),
+		shares:    newShares(web.NewBudget(cfg.Memory), cfg.Memory/shareOf),
+		scrubbing: newCompiled(log, compileScrubbing),
+		grouping:  newCompiled(log, compileGrouping),
+		now:       time.Now,
 	}
+	f.usage = newUsage(pool, log, f.limits)
 	f.batcher = batch.New(batch.Config{
 		Linger: cfg.Linger, Pause: cfg.Pause,
 		MaxCount: messageEvents, MaxBytes: messageRaw,
@@ -99,67 +102,75 @@ func (f *Function) Health(context.Context) error { return nil }
 
 // Close reports the counts that are left and closes the connections.
 func (f *Function) Close(ctx context.Context) {
-	f.usage.flush(ctx)
+	f.usage.flush(ctx, f.now())
 	f.pool.Close()
 	if err := f.topic.Close(); err != nil {
 		f.log.WarnContext(ctx, "closing the Pub/Sub connection", "error", err)
 	}
 }
 
-// ServeHTTP takes events at Path.
+// ServeHTTP takes events in every format, at any path that addressOf knows.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	web.Handler(f.log, f.serve).ServeHTTP(w, r)
 }
 
 func (f *Function) serve(w http.ResponseWriter, r *http.Request) error {
-	if strings.TrimSuffix(r.URL.Path, "/") != Path {
-		return fault.New(fault.NotFound, "nothing is here; send events to POST %s", Path)
+	crossOrigin(w, r)
+	at := addressOf(r.URL.Path)
+	switch {
+	case at.to == toNowhere:
+		return fault.New(fault.NotFound, "nothing is here; send events to POST %s, /api/{project number}/envelope/, %s or %s",
+			Path, logsPath, tracesPath)
+	case r.Method == http.MethodOptions:
+		preflight(w, r)
+		return nil
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", "OPTIONS, POST")
+		return fault.New(fault.Method, "use POST to send events")
 	}
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return fault.New(fault.Method, "use POST to send events to %s", Path)
+	err := f.take(w, r, at)
+	if err != nil && at.to.fromSentry() {
+		sentryError(w.Header(), err)
+	}
+	return err
+}
+
+// take has a request answered by the endpoint that it is for.
+func (f *Function) take(w http.ResponseWriter, r *http.Request, at address) error {
+	switch at.to {
+	case toEnvelope:
+		return f.envelope(w, r, at.number)
+	case toStore:
+		return f.store(w, r, at.number)
+	case toTunnel:
+		return f.tunnel(w, r)
+	case toLogs:
+		return f.export(w, r, logSignal())
+	case toTraces:
+		return f.export(w, r, traceSignal())
 	}
 	return f.native(w, r)
 }
 
-// native takes events in Mesher's own format.
-func (f *Function) native(w http.ResponseWriter, r *http.Request) error {
+// admit returns what the key of a request opens. Number is that of the project in the request's path; empty: there is
+// none.
+func (f *Function) admit(r *http.Request, number string) (tenant.Access, error) {
 	key, err := requestKey(r)
 	if err != nil {
-		return err
+		return tenant.Access{}, err
 	}
-	idempotency := r.Header.Get("Idempotency-Key")
-	if len(idempotency) > idempotencyMost {
-		return fault.New(fault.Invalid, "the Idempotency-Key has %d bytes; at most %d are allowed", len(idempotency), idempotencyMost)
-	}
+	return f.admitKey(r, key, number)
+}
+
+func (f *Function) admitKey(r *http.Request, key, number string) (tenant.Access, error) {
 	access, err := f.keys.access(r.Context(), key)
 	if err != nil {
-		return err
+		return tenant.Access{}, err
 	}
-	now := f.now().UTC()
-	reported := f.usage.start(r.Context(), now)
-	defer reported()
-
-	if f.batcher.Full(access.ProjectID) {
-		f.usage.add(access, tenant.Usage{Dropped: 1}, now) // at least: the body is not read
-		return fault.New(fault.Unavailable, "the project sends faster than its events can be published; none of this request was taken").After(busy)
+	if number != "" && !isNumber(number, access.ProjectNumber) {
+		return tenant.Access{}, fault.New(fault.Forbidden, "the API key is not of the project that the address names; use the DSN as the project shows it")
 	}
-	lease, release := f.shares.lease(access.ProjectID)
-	defer release()
-	body, err := f.body(w, r, lease)
-	if err != nil {
-		return err
-	}
-	in := &intake{access: access, now: now, idempotency: idempotency}
-	if err := f.read(in, body, lease); err != nil {
-		return err
-	}
-	// What was made of the body is held while it waits to be published, not the body.
-	lease.Give(int64(cap(body)))
-	in.settle(f.batcher.Do(access.ProjectID, in.items))
-	f.usage.add(access, in.usage, now)
-	reported()
-	return in.answer(w)
+	return access, checkOrigin(access.AllowedOrigins, r.Header.Get("Origin"))
 }
 
 // body reads a request's body. A client that sends it too slowly is cut off: it would hold memory that others
@@ -172,36 +183,6 @@ func (f *Function) body(w http.ResponseWriter, r *http.Request, lease *web.Lease
 	// The next request on this connection has its own time. If this fails, so will the connection.
 	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
 	return web.Body(r, web.BodyLimits{Wire: f.cfg.MaxBody, Decoded: f.cfg.MaxDecompressed}, lease)
-}
-
-// read decodes a body with a decoder of the pool.
-func (f *Function) read(in *intake, body []byte, lease *web.Lease) error {
-	d, ok := f.decoder.Get().(*event.Decoder)
-	if !ok {
-		d = event.NewDecoder(event.DefaultLimits())
-	}
-	defer f.decoder.Put(d)
-	in.decoder = d
-	return in.read(body, f.cfg.MaxEvents, lease)
-}
-
-// requestKey returns the API key of a request, from the places where clients may put it.
-func requestKey(r *http.Request) (string, error) {
-	if key := r.Header.Get("X-Mesher-Key"); key != "" {
-		return key, nil
-	}
-	if auth := r.Header.Get("Authorization"); auth != "" {
-		scheme, key, ok := strings.Cut(auth, " ")
-		if !ok || !strings.EqualFold(scheme, "Bearer") {
-			return "", fault.New(fault.Unauthenticated, "the Authorization header must be: Bearer <API key>")
-		}
-		return strings.TrimSpace(key), nil
-	}
-	if key := r.URL.Query().Get("api_key"); key != "" {
-		return key, nil
-	}
-	return "", fault.New(fault.Unauthenticated,
-		"no API key; send it in the header X-Mesher-Key, as Authorization: Bearer <key>, or as ?api_key=")
 }
 
 // dropped turns the batcher's refusal into what the client is told.

@@ -119,7 +119,7 @@ func TestIngest_Refuses(t *testing.T) {
 			if a.Status != tt.status || !strings.Contains(a.Detail, tt.detail) {
 				t.Errorf("%d %s, want %d with %q", a.Status, a.Detail, tt.status, tt.detail)
 			}
-			if tt.status == 405 && a.Header.Get("Allow") != "POST" {
+			if tt.status == 405 && a.Header.Get("Allow") != "OPTIONS, POST" {
 				t.Errorf("Allow = %q", a.Header.Get("Allow"))
 			}
 		})
@@ -150,6 +150,19 @@ func TestIngest_Garbage(t *testing.T) {
 	} {
 		if a := h.post(body); a.Status != http.StatusBadRequest || len(a.Accepted) != 0 {
 			t.Errorf("%q: %d %s", body, a.Status, a.Detail)
+		}
+	}
+	for _, body := range []string{
+		"", "null", "{}", "[]", "{", "{}\n", "{}\n{", "{}\n{}", "{}\n{\"type\":1}", "{}\n{\"type\":\"event\"}", "{}\n{\"type\":\"event\",\"length\":-1}\n{",
+		"{}\n{\"type\":\"event\",\"length\":1e9}\n", "{\"resourceLogs\":7}", "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[7,{}]}]}]}", "\x0a\x7f", "\xff\xff\xff\xff",
+		strings.Repeat("[", 100_000), strings.Repeat("{\"a\":", 100_000), strings.Repeat("\n", 100_000), "{}" + strings.Repeat("\n{\"type\":\"event\"}\n{}", 999),
+	} {
+		for _, path := range []string{h.envelopePath(), "/api/" + h.number() + "/store/", "/tunnel", "/v1/logs", "/v1/traces"} {
+			for _, kind := range []string{"", inJSON, inProtobuf} {
+				if a := h.raw(http.MethodPost, path+"?api_key="+h.key, strings.NewReader(body), "Content-Type", kind); a.status >= 500 {
+					t.Errorf("%s, %q, %.40q: %+v", path, kind, body, a)
+				}
+			}
 		}
 	}
 	if a := h.post(good); a.Status != http.StatusAccepted {

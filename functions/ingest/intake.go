@@ -1,11 +1,9 @@
 package ingest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -14,29 +12,42 @@ import (
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/fault"
-	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/tenant"
 	"github.com/mesherhq/mesher/shared/web"
 )
 
-// idempotencyMost is the longest Idempotency-Key, in bytes.
-const idempotencyMost = 255
-
-// intake is the events of one request on their way to the batcher, and what becomes of each.
+// intake is the events of one request on their way to the batcher, and what becomes of each. Events of all formats go the
+// same way from where they are decoded: take.
 type intake struct {
-	access      tenant.Access
-	decoder     *event.Decoder
-	now         time.Time
+	access tenant.Access
+	now    time.Time
+	from   *http.Request
+	hops   int // Config.Hops
+	lease  *web.Lease
+	tools  *tools
+	treat  treatment
+
 	idempotency string
 	twins       map[[sha256.Size]byte]int // how often an event's text was seen, when idempotency is set
 
+	refuse  *refusal // why no event of the request can be taken, as it looked when the body was read
+	limited *refusal // why some were not
+	shed    int      // events that were refused at once
+	unread  bool     // the limits are not known before the usage report ends
+
 	items    []batch.Item[line]
 	accepted []accepted
-	indexes  []int // the record that accepted[i] came from
+	indexes  []int      // the record that accepted[i] came from
+	filtered []accepted // taken and not kept, as the project wants it
+	passed   []int      // the record that filtered[i] came from
 	rejected []rejected
 	failure  *fault.Error // why valid events were not published
 	tooLarge int
 	usage    tenant.Usage
+	others   map[string]int64 // what came besides events, by type
+
+	release  func() // of the lease
+	reported func() // waits for the usage report that the request makes
 }
 
 // accepted is what a client is told of a published event.
@@ -52,37 +63,31 @@ type rejected struct {
 	Retryable bool   `json:"retryable"`
 }
 
-// read decodes the events of a body into items. Invalid ones are noted and leave the others alone; an error is
-// returned when the body as a whole cannot be read, or the instance has no memory left.
-func (in *intake) read(body []byte, most int, lease *web.Lease) error {
-	// Most bodies are one event. Only what is not has to be searched for where each event ends.
-	var e event.Event
-	if err := in.decoder.Decode(body, in.now, &e); err == nil {
-		return in.take(&e, 0, body, lease)
-	}
-	records, err := cutRecords(body, most)
-	if err != nil {
-		return err
-	}
-	in.items = make([]batch.Item[line], 0, len(records))
-	in.accepted = make([]accepted, 0, len(records))
-	for i, raw := range records {
-		if err := in.decoder.Decode(raw, in.now, &e); err != nil {
-			in.reject(i, err)
-			continue
-		}
-		if err := in.take(&e, i, raw, lease); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// take makes an item of an event that was decoded from raw.
-func (in *intake) take(e *event.Event, index int, raw []byte, lease *web.Lease) error {
+// take makes an item of an event that was decoded. Raw is what it came as, where an Idempotency-Key is to name it. An
+// event that is refused is noted; an error is returned only when the instance has no memory left.
+func (in *intake) take(e *event.Event, index int, raw []byte) error {
 	in.complete(e, index, raw)
+	switch {
+	case !sampled(&in.access, e.EventID):
+		in.filter(e, index)
+		return nil
+	case in.refuse != nil:
+		in.shed++
+		in.limit(index, in.refuse)
+		return nil
+	}
+	in.fillAddress(e)
+	in.treat.apply(e)
+	if discarded(&in.access, e.Fingerprint) {
+		in.filter(e, index)
+		return nil
+	}
 	size := e.LineSize() + len("\n")
-	if err := lease.Take(int64(size)); err != nil {
+	if most := in.tools.limits.LineBytes(); size > most+len("\n") {
+		in.reject(index, fault.New(fault.TooLarge, "the event has %d bytes in the form it is stored in, the limit is %d", size, most))
+		return nil
+	}
+	if err := in.lease.Take(int64(size)); err != nil {
 		return err
 	}
 	text := append(e.AppendLine(make([]byte, 0, size)), '\n')
@@ -107,23 +112,14 @@ func (in *intake) complete(e *event.Event, index int, raw []byte) {
 	if e.Environment == "" {
 		e.Environment = in.access.Environment
 	}
-	grouping.Group(in.access.ProjectID, e)
 }
 
-// idempotentID derives an event's id from the client's Idempotency-Key and the event's own text, so that an
-// event that is sent again is stored once, be it with all of its request or with the part that was not taken.
-// Equal events of one request are told apart by their number (RFC 9562, version 8).
-func (in *intake) idempotentID(raw []byte) uuid.UUID {
-	text := sha256.Sum256(bytes.TrimSpace(raw))
-	if in.twins == nil {
-		in.twins = make(map[[sha256.Size]byte]int)
+// other counts what is no event and not kept.
+func (in *intake) other(kind string, n int64) {
+	if in.others == nil {
+		in.others = make(map[string]int64)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "idempotency %s %x %d %s", in.access.ProjectID, text, in.twins[text], in.idempotency))
-	in.twins[text]++
-	id := uuid.UUID(sum[:16])
-	id[6] = id[6]&0x0f | 0x80
-	id[8] = id[8]&0x3f | 0x80
-	return id
+	in.others[kind] += n
 }
 
 func (in *intake) reject(index int, err error) {
@@ -145,31 +141,24 @@ func (in *intake) settle(errs []error) {
 		in.usage.Accepted = int64(len(in.items))
 		return
 	}
-	kept := in.accepted[:0]
+	kept, indexes := in.accepted[:0], in.indexes
+	in.indexes = in.indexes[:0]
 	for i, err := range errs {
 		if err == nil {
 			kept = append(kept, in.accepted[i])
+			in.indexes = append(in.indexes, indexes[i])
 			in.usage.Accepted++
 			continue
 		}
 		in.failure = dropped(err)
-		in.rejected = append(in.rejected, rejected{Index: in.indexes[i], Error: in.failure.Detail, Retryable: true})
+		in.rejected = append(in.rejected, rejected{Index: indexes[i], Error: in.failure.Detail, Retryable: true})
 		in.usage.Dropped++
 	}
 	in.accepted = kept
 }
 
-// answer tells the client what was accepted and what was not: 202 if anything was.
-func (in *intake) answer(w http.ResponseWriter) error {
-	if in.rejected == nil {
-		in.rejected = []rejected{}
-	}
-	if len(in.accepted) > 0 {
-		return web.JSON(w, http.StatusAccepted, struct {
-			Accepted []accepted `json:"accepted"`
-			Rejected []rejected `json:"rejected"`
-		}{in.accepted, in.rejected})
-	}
+// refusal is the answer to a request of which nothing was taken.
+func (in *intake) refusal() error {
 	extra := map[string]any{"rejected": in.rejected}
 	switch {
 	case in.failure != nil:

@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,29 +14,29 @@ import (
 const (
 	reportEvery   = 5 * time.Second
 	reportTimeout = 2 * time.Second
-	// unreportedMost bounds the projects and keys whose counts wait for a database that is away.
+	// unreportedMost bounds the counts of each kind that wait for a database that is away.
 	unreportedMost = 10_000
 )
 
 // usage counts what Store never sees and reports it to the database, at most once every reportEvery and only
-// inside a request, since an instance has no CPU outside of them.
+// inside a request, since an instance has no CPU outside of them. The answer is what the limits go by.
 type usage struct {
-	report func(context.Context, []byte) error
-	log    *slog.Logger
+	report   func(context.Context, tenant.UsageReport) (tenant.UsageState, error)
+	log      *slog.Logger
+	limits   *limits
+	instance uuid.UUID
 
-	mu       sync.Mutex
-	last     time.Time
-	projects map[uuid.UUID]tenant.Usage
-	keys     map[uuid.UUID]time.Time
+	mu      sync.Mutex
+	last    time.Time
+	pending unreported
 }
 
-func newUsage(db tenant.DB, log *slog.Logger) *usage {
+func newUsage(db tenant.DB, log *slog.Logger, limits *limits) *usage {
 	return &usage{
-		report:   func(ctx context.Context, report []byte) error { return tenant.ReportUsage(ctx, db, report) },
-		log:      log,
-		last:     time.Now(),
-		projects: make(map[uuid.UUID]tenant.Usage),
-		keys:     make(map[uuid.UUID]time.Time),
+		report: func(ctx context.Context, report tenant.UsageReport) (tenant.UsageState, error) {
+			return tenant.ReportUsage(ctx, db, report)
+		},
+		log: log, limits: limits, instance: uuid.New(), pending: newUnreported(),
 	}
 }
 
@@ -46,75 +44,68 @@ func newUsage(db tenant.DB, log *slog.Logger) *usage {
 func (u *usage) add(access tenant.Access, n tenant.Usage, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.count(access.ProjectID, n)
-	u.note(access.KeyID, now)
+	u.pending.count(minuteOfProject{access.ProjectID, minuteOf(now)}, n)
+	u.pending.note(access.KeyID, now)
 }
 
-// count adds n to a project's counts, unless that were one project too many.
-func (u *usage) count(project uuid.UUID, n tenant.Usage) {
-	sum, ok := u.projects[project]
-	if ok || len(u.projects) < unreportedMost {
-		sum.Add(n)
-		u.projects[project] = sum
-	}
-}
-
-// note keeps the last use of a key, unless that were one key too many.
-func (u *usage) note(key uuid.UUID, at time.Time) {
-	last, ok := u.keys[key]
-	if ok && at.After(last) || !ok && len(u.keys) < unreportedMost {
-		u.keys[key] = at
+// items counts what a request brought besides events, by type.
+func (u *usage) items(access tenant.Access, counts map[string]int64, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for kind, n := range counts {
+		u.pending.item(hourOfItem{access.ProjectID, now.Unix() / 3600, kind}, n)
 	}
 }
 
 // start reports in the background if it is time, and returns a function that waits for the report to end.
-// The request calls it before it answers.
-func (u *usage) start(ctx context.Context, now time.Time) (wait func()) {
+// The request calls it before it answers. Unread says that nothing that holds is known of the project's limits: then a report
+// is made at once, unless the last one is too young, and the request had better wait for it.
+func (u *usage) start(ctx context.Context, access *tenant.Access, now time.Time) (wait func(), unread bool) {
+	unread = u.limits.watch(access, now)
 	u.mu.Lock()
-	due := now.Sub(u.last) >= reportEvery && len(u.projects) > 0
+	due := false
+	switch {
+	case u.last.IsZero() && !unread:
+		u.last = now
+	case u.last.IsZero(), now.Sub(u.last) >= reportEvery:
+		due = unread || !u.pending.empty()
+	}
 	if due {
 		u.last = now
 	}
 	u.mu.Unlock()
 	if !due {
-		return func() {}
+		return func() {}, unread
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		u.flush(context.WithoutCancel(ctx))
+		u.flush(context.WithoutCancel(ctx), now)
 	}()
-	return func() { <-done }
+	return func() { <-done }, unread
 }
 
 // flush reports everything that is counted. What cannot be reported is kept for the next time.
-func (u *usage) flush(ctx context.Context) {
+func (u *usage) flush(ctx context.Context, now time.Time) {
 	u.mu.Lock()
-	projects, used := u.projects, u.keys
-	u.projects, u.keys = make(map[uuid.UUID]tenant.Usage), make(map[uuid.UUID]time.Time)
+	sent := u.pending
+	u.pending = newUnreported()
 	u.mu.Unlock()
-	if len(projects) == 0 {
+	report := sent.report()
+	report.Instance, report.At = u.instance, now
+	u.limits.ask(&report)
+	if sent.empty() && len(report.Claims) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	err := func() error {
-		body, err := json.Marshal(tenant.UsageReport{Projects: projects, Keys: used})
-		if err != nil {
-			return fmt.Errorf("encode the usage report: %w", err)
-		}
-		return u.report(ctx, body)
-	}()
+	state, err := u.report(ctx, report)
 	if err == nil {
+		u.limits.learn(report, state)
 		return
 	}
-	u.log.WarnContext(ctx, "usage is not reported and kept for later", "projects", len(projects), "error", err)
+	u.log.WarnContext(ctx, "usage is not reported and kept for later", "counts", len(sent.events), "error", err)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for id, n := range projects {
-		u.count(id, n)
-	}
-	for id, at := range used {
-		u.note(id, at)
-	}
+	u.pending.add(sent)
 }

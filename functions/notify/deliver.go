@@ -74,10 +74,12 @@ func (f *Function) settle(ctx context.Context, d outbox.Delivery, skipped string
 	reason := scrub(failure.Error())
 	old := f.now().Sub(d.CreatedAt) > giveUp
 	if fault.KindOf(failure).Ack() || old {
-		f.log.WarnContext(ctx, "a notification cannot be delivered and is given up",
+		f.log.ErrorContext(ctx, "a notification cannot be delivered and is given up",
 			"notification", d.ID, "template", d.Template, "attempts", d.Attempt, "error", reason)
 		return persist(ctx, func() error { return outbox.Finish(ctx, f.pool, d.ID, outbox.Failed, reason) })
 	}
+	f.log.WarnContext(ctx, "a notification is not delivered and is tried again",
+		"notification", d.ID, "template", d.Template, "attempt", d.Attempt, "error", reason)
 	err := persist(ctx, func() error { return outbox.Release(ctx, f.pool, d.ID, reason) })
 	if err != nil {
 		f.log.WarnContext(ctx, "a notification is not released and waits for its claim to end", "notification", d.ID, "error", err)

@@ -8,10 +8,12 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
-// files writes mails to a folder, where a laptop's user finds them.
+// files writes mails to a folder, where a laptop's user finds them: each as a mail program opens it (.eml), and its text
+// with the link in one piece (.txt).
 type files struct {
 	dir  string
 	from *mail.Address
@@ -29,12 +31,18 @@ func (f *files) send(ctx context.Context, l letter) error {
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%s-%s-%s.eml", now.UTC().Format("20060102T150405.000Z"), l.kind, l.id)
-	if err := f.write(name, data); err != nil {
+	name := fmt.Sprintf("%s-%s-%s", now.UTC().Format("20060102T150405.000Z"), l.kind, l.id)
+	// The text first: whoever waits for the mail finds both.
+	if err := errors.Join(f.write(name+".txt", []byte(readable(l))), f.write(name+".eml", data)); err != nil {
 		return fmt.Errorf("write a mail to MAIL_DIR: %w", err)
 	}
-	f.log.InfoContext(ctx, "a mail is written", "template", l.kind, "recipient", l.to, "file", filepath.Join(f.dir, name))
+	f.log.InfoContext(ctx, "a mail is written", "template", l.kind, "recipient", l.to, "file", filepath.Join(f.dir, name+".eml"))
 	return nil
+}
+
+// readable returns a mail as people read it in a terminal. The encoding of the mail itself breaks links.
+func readable(l letter) string {
+	return "To: " + oneLine(l.to) + "\nSubject: " + oneLine(l.subject) + "\n\n" + strings.ReplaceAll(strings.TrimRight(l.text, "\r\n"), "\r\n", "\n") + "\n"
 }
 
 // write creates a file that only its owner can read, at once as a whole: who watches the folder sees no half mail.

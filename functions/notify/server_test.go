@@ -59,8 +59,12 @@ func TestServer_InTrouble(t *testing.T) {
 			}
 			reason := b.want(t, id, tt.want)
 			log := b.log.String()
-			if !strings.Contains(log, "level=WARN") || reason == "" {
-				t.Errorf("reason %q, log %s", reason, log)
+			said := map[string]string{
+				failed: `level=ERROR msg="a notification cannot be delivered and is given up"`,
+				later:  `level=WARN msg="a notification is not delivered and is tried again"`,
+			}[tt.want] + " notification=" + id.String() + " template=password_changed attempt"
+			if strings.Count(log, said) != 1 || reason == "" {
+				t.Errorf("reason %q, log %s; want %s", reason, log, said)
 			}
 			for _, secret := range []string{"msho_", "Secret0", "ada@example.com"} {
 				if strings.Contains(reason+log, secret) {

@@ -70,14 +70,32 @@ func (t text) fill(l *letter, about facts) error {
 // shownMost is how many characters of a name a mail shows.
 const shownMost = 80
 
-// shown makes a name, which anybody may have chosen, fit to stand in a sentence and a header: one line, cut, and no
-// link. A mail of ours must not carry somebody else's.
+// shown makes a name, which anybody may have chosen, fit to stand in a sentence: one line, cut, and nothing that a mail
+// program makes a link of. A mail of ours must not carry somebody else's.
 func shown(name string) string {
-	name = strings.NewReplacer("://", ": ", "www.", "www ").Replace(oneLine(name))
+	name = oneLine(unlinked(oneLine(name)))
 	if r := []rune(name); len(r) > shownMost {
 		name = string(r[:shownMost-1]) + "…"
 	}
 	return name
+}
+
+// unlinked takes addresses apart: "evil.example" becomes "evil. example". A space is the one thing that no program reads
+// over; look-alikes of the characters are made the same by some.
+func unlinked(name string) string {
+	const dots, ats, colons = ".。．｡․", "@＠﹫", ":：﹕"
+	var b strings.Builder
+	for _, r := range name {
+		switch {
+		case strings.ContainsRune(ats, r):
+			b.WriteString(" " + string(r) + " ")
+		case strings.ContainsRune(dots+colons, r):
+			b.WriteString(string(r) + " ")
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // oneLine returns s as one line, without characters that cannot be seen and those that turn the direction of
@@ -87,7 +105,8 @@ func oneLine(s string) string {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == unicode.ReplacementChar:
+		case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector),
+			r == unicode.ReplacementChar:
 			return -1
 		}
 		return r

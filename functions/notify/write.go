@@ -41,6 +41,7 @@ type facts struct {
 	Organization string
 	Inviter      string
 	Role         string
+	Tokens       int // personal access tokens that were revoked
 }
 
 // Reasons for which nothing is sent.
@@ -48,6 +49,7 @@ const (
 	noUser   = "no user has the address"
 	verified = "the address is verified already"
 	same     = "the user has the address already"
+	replaced = "the password was set since"
 	gone     = "what it is about is gone"
 	closed   = "the invitation is not open any more"
 )
@@ -65,7 +67,9 @@ func (w *writer) write(ctx context.Context, d outbox.Delivery) (l letter, skippe
 	case outbox.Invitation:
 		skipped, err = w.toGuest(ctx, d, &l, &about)
 	case outbox.PasswordChanged:
-		l.kind = passwordChanged
+		var data outbox.PasswordData
+		err = unpack(d, &data)
+		l.kind, about.Tokens = passwordChanged, data.Tokens
 	case outbox.EmailChanged:
 		l.kind = emailChanged
 	default:
@@ -119,8 +123,20 @@ func (w *writer) toNewAddress(ctx context.Context, d outbox.Delivery, l *letter,
 		return same, nil
 	}
 	l.kind = changeEmail
-	about.Link, err = w.link(ctx, "/auth/change-email", account.ChangeEmail, user.ID, d.Recipient)
-	return "", err
+	if about.Link, err = w.link(ctx, "/auth/change-email", account.ChangeEmail, user.ID, d.Recipient); err != nil {
+		return "", err
+	}
+	// Whoever asked for it may not know the password any more. Looked at last: setting a password voids the links before it.
+	late, err := account.PasswordSetSince(ctx, w.db, user.ID, d.CreatedAt)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return gone, nil
+	case err != nil:
+		return "", fmt.Errorf("look whether a notification comes too late: %w", err)
+	case late:
+		return replaced, nil
+	}
+	return "", nil
 }
 
 func (w *writer) toGuest(ctx context.Context, d outbox.Delivery, l *letter, about *facts) (skipped string, err error) {

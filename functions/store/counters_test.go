@@ -100,7 +100,7 @@ func TestFunction_CountsMergedFingerprintsTogether(t *testing.T) {
 	acked(t, f, pack(project, at(t, project, one, 1, event.Error, noon), at(t, project, two, 2, event.Info, noon)))
 	b.db.Exec(t, `
 		update mesher.issue_fingerprints set issue_id = (select issue_id from mesher.issue_fingerprints where fingerprint = '`+one.String()+`');
-		update mesher.issues set event_count = 2, status = 'resolved'
+		update mesher.issues set event_count = 2, user_count = 2, status = 'resolved'
 			where id = (select issue_id from mesher.issue_fingerprints where fingerprint = '`+one.String()+`');
 		delete from mesher.issues where id not in (select issue_id from mesher.issue_fingerprints)`)
 	acked(t, f, pack(project,
@@ -163,32 +163,38 @@ func TestFunction_UpdatesCountersInPlace(t *testing.T) {
 func TestTally(t *testing.T) {
 	t.Parallel()
 	a, z := uuid.UUID{0: 1}, uuid.UUID{0: 2}
-	issues, hours, err := tally([]row{
-		{fingerprint: z, receivedAt: noon, level: event.Error, title: "z"},
+	got, err := tally([]row{
+		{fingerprint: z, receivedAt: noon, level: event.Error, title: "z", release: "2"},
 		{fingerprint: a, receivedAt: noon.Add(time.Hour), level: event.Info, title: "a"},
-		{fingerprint: z, receivedAt: noon.Add(-time.Millisecond), level: event.Fatal},
+		{fingerprint: z, receivedAt: noon.Add(-time.Millisecond), level: event.Fatal, release: "1"},
 		{fingerprint: z, receivedAt: noon, level: event.Debug},
-	})
+		{fingerprint: z, receivedAt: noon, level: event.Debug},
+	}, look{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range issues {
-		if issues[i].IssueID.Version() != 7 {
-			t.Errorf("issue id %s is of version %d, want 7", issues[i].IssueID, issues[i].IssueID.Version())
+	for i := range got.issues {
+		if got.issues[i].IssueID.Version() != 7 {
+			t.Errorf("issue id %s is of version %d, want 7", got.issues[i].IssueID, got.issues[i].IssueID.Version())
 		}
-		issues[i].IssueID = uuid.Nil
+		got.issues[i].IssueID = uuid.Nil
 	}
-	wantIssues := []issueCount{
-		{Fingerprint: a, Events: 1, First: noon.Add(time.Hour), Last: noon.Add(time.Hour), ActiveHour: noon.Add(time.Hour), Level: event.Info, Title: "a"},
-		{Fingerprint: z, Events: 3, First: noon.Add(-time.Millisecond), Last: noon, ActiveHour: noon, Level: event.Debug, Title: "z"},
+	at := hourOf(noon)
+	want := sums{
+		issues: []issueCount{
+			{
+				Fingerprint: a, Events: 1, First: noon.Add(time.Hour), Last: noon.Add(time.Hour),
+				ActiveHour: noon.Add(time.Hour), Level: event.Info, Title: "a",
+			},
+			{
+				Fingerprint: z, Events: 4, First: noon.Add(-time.Millisecond), Last: noon, ActiveHour: noon,
+				Level: event.Debug, Title: "z", LastRelease: "2", released: noon,
+			},
+		},
+		hours:  []hourCount{{a, at + 1, 1}, {z, at - 1, 1}, {z, at, 3}},
+		levels: []levelCount{{at - 1, 3, 1}, {at, 1, 2}, {at, 2, 1}, {at + 1, 4, 1}},
 	}
-	if diff := cmp.Diff(wantIssues, issues); diff != "" {
-		t.Errorf("issues (-want +got)\n%s", diff)
-	}
-	wantHours := []hourCount{
-		{a, noon.Add(time.Hour), 1}, {z, noon.Add(-time.Hour), 1}, {z, noon, 2},
-	}
-	if diff := cmp.Diff(wantHours, hours); diff != "" {
-		t.Errorf("hours (-want +got)\n%s", diff)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(sums{}, issueCount{}, opening{}, hourCount{}, levelCount{})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

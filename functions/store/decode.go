@@ -29,14 +29,16 @@ type row struct {
 	id, eventID, fingerprint uuid.UUID
 	receivedAt               time.Time
 	level                    event.Level
-	title, culprit           string
-	tuple                    []byte // binary COPY tuple
-	line                     []byte // the event's canonical line
+	title, culprit, release  string
+	user                     uuid.UUID // userHash
+	newTags                  bool      // a tag has a value that was not known to be written
+	tuple                    []byte    // binary COPY tuple
+	line                     []byte    // the event's canonical line
 }
 
 // decode unpacks a message. An error is fault.Invalid when the message can never be stored, with the reason,
 // and fault.Unavailable when there is no memory for it now.
-func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease) (*parcel, error) {
+func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease, known *memory) (*parcel, error) {
 	if schema := m.Attributes["schema"]; schema != strconv.Itoa(event.Schema) {
 		return nil, fault.New(fault.Invalid, "schema %q of the message is not known; this version knows %d", schema, event.Schema)
 	}
@@ -73,7 +75,8 @@ func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease) (*parcel, error)
 		tuples = AppendTuple(tuples, project, &e)
 		p.rows = append(p.rows, row{
 			id: e.ID, eventID: e.EventID, fingerprint: e.Fingerprint, receivedAt: e.ReceivedAt, level: e.Level,
-			title: e.Title, culprit: e.Culprit, tuple: tuples[start:len(tuples):len(tuples)], line: line,
+			title: e.Title, culprit: e.Culprit, release: e.Release, user: userHash(project, &e), newTags: known.newTags(&e),
+			tuple: tuples[start:len(tuples):len(tuples)], line: line,
 		})
 	}
 	if len(p.rows) == 0 {

@@ -29,38 +29,85 @@ import (
 const eachLockWait = "set local lock_timeout = '20ms'"
 
 // commitEach inserts and counts the fresh rows of c one by one, and commits. Those that the database refuses
-// move to the refused ones.
-func commitEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, c *choice) error {
-	refused, err := insertEach(ctx, pg, project, c.fresh)
-	if err != nil {
-		return err
+// move to the refused ones. It returns the work about the others. Their tags are written together: a statement for
+// each row's would take longer than all else.
+func commitEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, c *choice, found look, known *memory) (work, error) {
+	works := make([]work, len(c.fresh))
+	for i := range c.fresh {
+		var err error
+		if works[i], err = plan(project, c.fresh[i:i+1], found, known, 0); err != nil {
+			return work{}, err
+		}
 	}
-	c.refused = append(c.refused, refused...)
-	c.n.stored -= len(refused)
-	return commit(ctx, pg, project, nil, c.n)
+	refused, err := insertEach(ctx, pg, c.fresh, works)
+	if err != nil {
+		return work{}, err
+	}
+	var (
+		done work
+		good []row
+	)
+	for i := range works {
+		if refused[i] == nil {
+			done.add(works[i])
+			good = append(good, c.fresh[i])
+			continue
+		}
+		c.refused = append(c.refused, refusal{&c.fresh[i], refused[i]})
+		c.n.stored--
+	}
+	if done.tags, err = tagApart(ctx, pg, project, good, found, known); err != nil {
+		return work{}, err
+	}
+	return done, commit(ctx, pg, project, nil, c.n, work{})
 }
 
-// insertEach inserts and counts rows one by one and returns those that the database refuses. After any other
-// error, the transaction is to be rolled back.
-func insertEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row) (refused []refusal, err error) {
+// tagApart writes the tags of rows that are inserted, and returns which. Should the database refuse them, that is
+// no reason to refuse an event: they are left out.
+func tagApart(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, found look, known *memory) ([]tagValue, error) {
+	tags, err := known.pickTags(rows, found, tagRowsMost)
+	if err != nil || len(tags) == 0 {
+		return nil, err
+	}
+	sql, err := tagsSQL(project, tags)
+	if err != nil {
+		return nil, err
+	}
+	_, err = pg.Exec(ctx, "savepoint tags; "+sql+"; release tags").ReadAll()
+	switch {
+	case err == nil:
+		return tags, nil
+	case !postgres.Data(err):
+		return nil, fmt.Errorf("store tags: %w", err)
+	}
+	if _, err := pg.Exec(ctx, "rollback to tags").ReadAll(); err != nil {
+		return nil, fmt.Errorf("leave tags out: %w", err)
+	}
+	return nil, nil
+}
+
+// insertEach inserts rows one by one, each with its work, and returns for which row the database refuses that, and
+// why. After any other error, the transaction is to be rolled back.
+func insertEach(ctx context.Context, pg *pgconn.PgConn, rows []row, works []work) (refused []error, err error) {
 	p := pg.StartPipeline(ctx)
 	defer func() {
 		if e := p.Close(); err == nil && e != nil {
 			err = fmt.Errorf("store events one by one: %w", e)
 		}
 	}()
-	if err := sendEach(p, project, rows); err != nil {
+	if err := sendEach(p, rows, works); err != nil {
 		return nil, err
 	}
 	if err := answer(p); err != nil {
 		return nil, fmt.Errorf("store events one by one: %w", err)
 	}
+	refused = make([]error, len(rows))
 	for i := range rows {
 		err := answer(p)
 		switch {
 		case err == nil:
 		case postgres.Data(err), postgres.Duplicate(err):
-			refused = append(refused, refusal{&rows[i], err})
+			refused[i] = err
 		default:
 			return nil, fmt.Errorf("store events one by one: %w", err)
 		}
@@ -75,7 +122,7 @@ func insertEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows 
 }
 
 // sendEach sends everything that insertEach reads the answers to.
-func sendEach(p *pgconn.Pipeline, project uuid.UUID, rows []row) error {
+func sendEach(p *pgconn.Pipeline, rows []row, works []work) error {
 	send := func(statements ...string) {
 		for _, sql := range statements {
 			p.SendQueryParams(sql, nil, nil, nil, nil)
@@ -86,12 +133,9 @@ func sendEach(p *pgconn.Pipeline, project uuid.UUID, rows []row) error {
 	p.SendPipelineSync()
 	insert, binaryFormat := insertSQL(), []int16{1}
 	for i := range rows {
-		count, err := countersSQL(project, rows[i:i+1])
-		if err != nil {
-			return err
-		}
 		p.SendQueryParams(insert, fields(rows[i].tuple), nil, binaryFormat, nil)
-		send(count, "release row", "savepoint row")
+		send(works[i].statements...)
+		send("release row", "savepoint row")
 		p.SendPipelineSync()
 		send("rollback to row")
 		p.SendPipelineSync()

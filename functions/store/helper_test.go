@@ -232,6 +232,7 @@ func (b *bundle) stored(t testing.TB, project uuid.UUID, want int) {
 		{"distinct events", "select count(distinct event_id) from mesher.events where project_id = $1"},
 		{"issues.event_count", "select coalesce(sum(event_count), 0) from mesher.issues where project_id = $1"},
 		{"issue_hourly_counts", "select coalesce(sum(events), 0) from mesher.issue_hourly_counts where project_id = $1"},
+		{"project_hourly_counts", "select coalesce(sum(events), 0) from mesher.project_hourly_counts where project_id = $1"},
 		{"usage.stored", "select coalesce(sum(stored), 0) from mesher.usage where project_id = $1"},
 	} {
 		if got := b.number(t, c.sql, project); got != want {
@@ -266,7 +267,51 @@ func (b *bundle) consistent(t testing.TB, project uuid.UUID) {
 	if wrongIssues != 0 {
 		t.Errorf("%d issues differ from their rows", wrongIssues)
 	}
+	for _, c := range []struct{ what, sql string }{
+		{"hourly counts of levels", `
+			select count(*) from (
+				select date_trunc('hour', received_at, 'UTC') as hour, level, count(*) as n
+				from mesher.events where project_id = $1 group by 1, 2) e
+			full join (select hour, level, events as n from mesher.project_hourly_counts where project_id = $1) h
+				using (hour, level)
+			where e.n is distinct from h.n`},
+		{"users of fingerprints", `
+			select count(*) from (select distinct fingerprint, user_hash from (` + usersOfRows + `) u) e
+			full join (select fingerprint, user_hash, true as kept from mesher.issue_users where project_id = $1) x
+				using (fingerprint, user_hash)
+			where x.kept is null or e.* is null`},
+		{"numbers of users", `
+			select count(*) from (
+				select f.issue_id as id, count(distinct user_hash) as n from (` + usersOfRows + `) u
+				join mesher.issue_fingerprints f on f.project_id = $1 and f.fingerprint = u.fingerprint group by 1) e
+			right join (select id, user_count from mesher.issues where project_id = $1) i using (id)
+			where coalesce(e.n, 0) <> i.user_count`},
+		{"releases", `
+			select count(*) from (
+				select distinct release as version from mesher.events where project_id = $1 and release is not null) e
+			full join (select version, true as kept from mesher.releases where project_id = $1) r using (version)
+			where r.kept is null or e.* is null`},
+		{"tags that no row has", `
+			select count(*) from mesher.issue_tags t
+			where project_id = $1 and not exists (
+				select from mesher.events e
+				where e.project_id = t.project_id and e.fingerprint = t.fingerprint
+					and date_trunc('hour', e.received_at, 'UTC') = t.seen_hour and t.value in (e.tags ->> t.key,
+						jsonb_build_object('environment', environment, 'release', release, 'level', level,
+							'server_name', server_name, 'transaction', transaction, 'platform', platform,
+							'logger', logger, 'user', user_id) ->> t.key))`},
+	} {
+		if wrong := b.number(t, c.sql, project); wrong != 0 {
+			t.Errorf("%s: %d differ from the rows", c.what, wrong)
+		}
+	}
 }
+
+// usersOfRows is the users whom the rows of a project name.
+const usersOfRows = `
+	select fingerprint, encode(substring(sha256(uuid_send(project_id) ||
+		convert_to(coalesce(user_id, user_info ->> 'ip_address'), 'utf8')) for 16), 'hex')::uuid as user_hash
+	from mesher.events where project_id = $1 and coalesce(user_id, user_info ->> 'ip_address', '') <> ''`
 
 // usage returns a column of a project's usage, over all minutes.
 func (b *bundle) usage(t testing.TB, project uuid.UUID, column string) int {

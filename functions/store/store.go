@@ -1,9 +1,10 @@
 // Package store writes events from the queue into Postgres: each exactly once, counted exactly once.
 //
 // Read it along the path of one message: serve → decode (in parallel, while another transaction runs) → batch
-// (messages of one project that wait go into one transaction) → write → transact. A message is acknowledged
-// only after the commit that holds its events, or after it was put into dead_letters because it can never be
-// stored.
+// (messages of one project that wait go into one transaction) → write → transact → begin → choose → plan (what is
+// written besides rows: counters, releases, tags, users, statuses) → commit. A message is acknowledged only after
+// the commit that holds its events, or after it was put into dead_letters because it can never be stored. What an
+// instance knows to be written is in its memory, which only saves work.
 package store
 
 import (
@@ -60,7 +61,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	}
 	f := &Function{
 		log: log, pool: pool, zstd: z, budget: web.NewBudget(cfg.Memory), timeout: cfg.Timeout,
-		writer: &writer{pool: pool, log: log, now: now},
+		writer: &writer{pool: pool, log: log, now: now, memory: newMemory()},
 	}
 	f.batcher = batch.New(batch.Config{
 		MaxCount: cfg.Rows, MaxBytes: rawMost,
@@ -115,7 +116,7 @@ func (f *Function) serve(w http.ResponseWriter, r *http.Request) error {
 
 // store stores one message's events. It returns nil when the message needs no other delivery.
 func (f *Function) store(ctx context.Context, m topic.Message, lease *web.Lease) error {
-	p, err := decode(f.zstd, m, lease)
+	p, err := decode(f.zstd, m, lease, f.writer.memory)
 	switch {
 	case fault.Is(err, fault.Invalid):
 		ctx, cancel := context.WithTimeout(ctx, f.timeout)

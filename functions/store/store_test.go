@@ -135,7 +135,7 @@ func TestDecode_ChargesWhatItAllocates(t *testing.T) {
 	}
 	for _, events := range [][]event.Event{small, samples(t, project, 0, 500)} {
 		budget := web.NewBudget(1 << 30)
-		p, err := decode(z, pack(project, events...), budget.NewLease())
+		p, err := decode(z, pack(project, events...), budget.NewLease(), newMemory())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,67 +28,80 @@ const (
 )
 
 // begin opens the transaction, takes the project's lock and returns which event ids of rows are stored already,
-// and how long the project keeps events. The lock is a statement of its own, so that the next one sees
-// everything that its last holder committed. Writers of one project thereby follow each other, across all
-// instances, until they commit.
-func begin(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row) (map[uuid.UUID]bool, time.Duration, error) {
-	results, err := pg.Exec(ctx, beginSQL(project, rows)).ReadAll()
+// how long the project keeps events, and what is special about the fingerprints. The lock is a statement of its
+// own, so that the next ones see everything that its last holder committed. Writers of one project thereby follow
+// each other, across all instances, until they commit.
+func begin(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, known *memory) (look, error) {
+	results, err := pg.Exec(ctx, beginSQL(project, rows, known)).ReadAll()
 	if err != nil {
-		return nil, 0, fmt.Errorf("begin to store events: %w", err)
+		return look{}, fmt.Errorf("begin to store events: %w", err)
 	}
-	const statements = 6
+	const statements = 7
 	if len(results) != statements {
-		return nil, 0, fmt.Errorf("begin to store events: %d results instead of %d", len(results), statements)
+		return look{}, fmt.Errorf("begin to store events: %d results instead of %d", len(results), statements)
 	}
-	retention, stored := results[4], results[5]
+	retention, stored, standings := results[4], results[5], results[6]
 	if len(retention.Rows) == 0 {
-		return nil, 0, errNoProject
+		return look{}, errNoProject
 	}
 	days, err := strconv.Atoi(string(retention.Rows[0][0]))
 	if err != nil {
-		return nil, 0, fmt.Errorf("read the project's retention: %w", err)
+		return look{}, fmt.Errorf("read the project's retention: %w", err)
 	}
-	known := make(map[uuid.UUID]bool, len(rows))
+	found := look{retention: time.Duration(days) * day, stored: make(map[uuid.UUID]bool, len(rows))}
 	for _, r := range stored.Rows {
 		id, err := uuid.ParseBytes(r[0])
 		if err != nil {
-			return nil, 0, fmt.Errorf("read a stored event id: %w", err)
+			return look{}, fmt.Errorf("read a stored event id: %w", err)
 		}
-		known[id] = true
+		found.stored[id] = true
 	}
-	return known, time.Duration(days) * day, nil
+	found.standings, err = readStandings(standings, rows, known)
+	return found, err
 }
 
 // beginSQL looks each event id up by itself in the unique index on event ids. A planner that was free to choose
 // would read all of the project's rows instead while a partition has no statistics, which each day's has not for
 // its first minute or more. Hence a subquery for each id, and the time in two halves: such a condition still
 // prunes partitions, but the primary key's index is no good for it.
-func beginSQL(project uuid.UUID, rows []row) string {
+func beginSQL(project uuid.UUID, rows []row, known *memory) string {
 	const idLength = 37
 	from, to := span(rows)
 	var b strings.Builder
-	b.Grow(len(rows)*idLength + 768)
+	b.Grow(2*len(rows)*idLength + 2048)
 	fmt.Fprintf(&b, "begin; %s; select pg_advisory_xact_lock(%d); %s; ", projectLockWait, lockKey(project), lockWait)
 	fmt.Fprintf(&b, `select retention_days from mesher.projects where id = '%s' and status <> 'deleting'; `, project)
-	b.WriteString(`select k.id from unnest('{`)
-	// In the order of the index, each look-up finds the pages of the last one at hand.
 	ids := make([]uuid.UUID, len(rows))
 	for i := range rows {
 		ids[i] = rows[i].eventID
 	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
-	for i, id := range slices.Compact(ids) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(id.String())
-	}
-	fmt.Fprintf(&b, `}'::uuid[]) as k (id), lateral (
+	fmt.Fprintf(&b, `select k.id from unnest('{%[5]s}'::uuid[]) as k (id), lateral (
 		select from mesher.events e where e.project_id = '%[1]s' and e.event_id = k.id
 			and (e.received_at >= '%[2]s' and e.received_at < '%[3]s' or e.received_at >= '%[3]s' and e.received_at < '%[4]s')
-		limit 1) e`,
-		project, from.Format(time.RFC3339), from.Add(day).Format(time.RFC3339), to.Format(time.RFC3339))
+		limit 1) e; `,
+		project, from.Format(time.RFC3339), from.Add(day).Format(time.RFC3339), to.Format(time.RFC3339), commas(distinct(ids)))
+	b.WriteString(standingsSQL(project, rows, known))
 	return b.String()
+}
+
+// distinct sorts ids and returns each once. In the order of an index, each look-up finds the pages of the last one
+// at hand.
+func distinct(ids []uuid.UUID) []uuid.UUID {
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(ids)
+}
+
+// commas returns ids as the inside of an array.
+func commas(ids []uuid.UUID) string {
+	const length = 37
+	b := make([]byte, 0, len(ids)*length)
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, id.String()...)
+	}
+	return string(b)
 }
 
 // lockKey is the advisory lock of everything that writes a project's events and issues: the first eight bytes
@@ -97,21 +110,17 @@ func lockKey(project uuid.UUID) int64 {
 	return int64(binary.BigEndian.Uint64(project[8:]))
 }
 
-// commit copies rows, counts them and commits. COPY stands first in its string: the driver streams rows
-// without waiting for the server to ask for them, so a statement that failed before COPY would leave row bytes
-// on the wire to be read as protocol messages.
-func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome) error {
+// commit copies rows, does the work about them, counts what became of all and commits. COPY stands first in its
+// string: the driver streams rows without waiting for the server to ask for them, so a statement that failed
+// before COPY would leave row bytes on the wire to be read as protocol messages.
+func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome, w work) error {
 	if len(rows) == 0 {
 		if _, err := pg.Exec(ctx, usageSQL(project, n)+"; commit").ReadAll(); err != nil {
 			return fmt.Errorf("count events: %w", err)
 		}
 		return nil
 	}
-	counters, err := countersSQL(project, rows)
-	if err != nil {
-		return err
-	}
-	sql := CopySQL + "; " + counters + "; " + usageSQL(project, n) + "; commit"
+	sql := strings.Join(slices.Concat([]string{CopySQL}, w.statements, []string{usageSQL(project, n), "commit"}), "; ")
 	if _, err := pg.CopyFrom(ctx, &tupleReader{next: CopyHeader, rows: rows}, sql); err != nil {
 		return fmt.Errorf("store events: %w", err)
 	}

@@ -36,9 +36,10 @@ func now() time.Time { return time.Now().UTC() }
 
 // writer writes batches of rows, one transaction at a time for a project.
 type writer struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
-	now  func() time.Time
+	pool   *pgxpool.Pool
+	log    *slog.Logger
+	now    func() time.Time
+	memory *memory
 }
 
 // flush stores the rows of all parcels, which are of one project. It is all or nothing: after an error every
@@ -66,7 +67,7 @@ func (w *writer) flush(ctx context.Context, project uuid.UUID, parcels []*parcel
 		return 0, err
 	}
 	w.log.DebugContext(ctx, "stored", "project", project, "messages", len(parcels), "stored", done.stored,
-		"duplicates", done.duplicates, "expired", done.expired, "took", w.now().Sub(start))
+		"duplicates", done.duplicates, "expired", done.expired, "filtered", done.filtered, "took", w.now().Sub(start))
 	return len(parcels), nil
 }
 
@@ -170,18 +171,28 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 	}
 	defer conn.Release()
 	pg := conn.Conn().PgConn()
-	var c choice
+	var (
+		c    choice
+		done work
+	)
 	err = func() error {
-		known, retention, err := begin(ctx, pg, project, rows)
+		found, err := begin(ctx, pg, project, rows, w.memory)
 		if err != nil {
 			return err
 		}
-		c = w.choose(rows, known, retention)
+		c = w.choose(rows, found)
 		if each {
-			return commitEach(ctx, pg, project, &c)
+			done, err = commitEach(ctx, pg, project, &c, found, w.memory)
+			return err
 		}
-		return commit(ctx, pg, project, c.fresh, c.n)
+		if done, err = plan(project, c.fresh, found, w.memory, tagRowsMost); err != nil {
+			return err
+		}
+		return commit(ctx, pg, project, c.fresh, c.n, done)
 	}()
+	if err == nil {
+		w.memory.remember(done)
+	}
 	if err != nil && !pg.IsClosed() {
 		// On this very connection: behind a pooler, any other may be somebody else's. If it fails, Release
 		// closes the connection, which rolls back as well.
@@ -193,11 +204,12 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 }
 
 // choose returns the rows that are to be inserted: each event once, none that is stored already, none that
-// is older than the project keeps events, and none that is from the future, which are refused.
-func (w *writer) choose(rows []row, known map[uuid.UUID]bool, retention time.Duration) choice {
+// is older than the project keeps events, none of an issue that is discarded, and none that is from the future,
+// which are refused.
+func (w *writer) choose(rows []row, found look) choice {
 	var (
 		c      = choice{fresh: make([]row, 0, len(rows))}
-		oldest = w.now().Add(-retention)
+		oldest = w.now().Add(-found.retention)
 		latest = w.now().Add(aheadMost)
 	)
 	for i := range rows {
@@ -205,12 +217,14 @@ func (w *writer) choose(rows []row, known map[uuid.UUID]bool, retention time.Dur
 		switch {
 		case r.receivedAt.Before(oldest):
 			c.n.expired++
-		case known[r.eventID]:
+		case found.stored[r.eventID]:
 			c.n.duplicates++
+		case found.of(r.fingerprint).discarded:
+			c.n.filtered++
 		case r.receivedAt.After(latest):
 			c.refused = append(c.refused, refusal{r, errFuture})
 		default:
-			known[r.eventID] = true
+			found.stored[r.eventID] = true
 			c.fresh = append(c.fresh, *r)
 		}
 	}

@@ -28,7 +28,8 @@ type DB interface {
 
 const (
 	userAgentMost = 400 // characters
-	networkBitsV6 = 64
+	// Of IPv6: what one subscriber has at least, what providers give to a household, and what to a site.
+	networkBitsV6, customerBitsV6, siteBitsV6 = 64, 56, 48
 )
 
 // Client is from where a request comes.
@@ -39,11 +40,14 @@ type Client struct {
 
 // Network returns what throttling knows the client by: its IPv4 address, or the /64 of its IPv6 address, of which one
 // subscriber has every address. Clients whose address is not known share 0.0.0.0/32.
-func (c Client) Network() netip.Prefix {
+func (c Client) Network() netip.Prefix { return c.wider(networkBitsV6) }
+
+// wider returns the client's IPv4 address, or the prefix of so many bits of its IPv6 address.
+func (c Client) wider(bitsV6 int) netip.Prefix {
 	ip := c.address()
 	bits := ip.BitLen()
 	if ip.Is6() {
-		bits = networkBitsV6
+		bits = bitsV6
 	}
 	return netip.PrefixFrom(ip, bits).Masked()
 }
@@ -56,16 +60,16 @@ func (c Client) address() netip.Addr {
 	return c.IP.Unmap().WithZone("")
 }
 
-// userAgent returns what the client calls itself, cut, and with a replacement for each character that cannot be shown or
-// stored.
-func (c Client) userAgent() string {
+// Agent returns what the client calls itself, cut, and with a replacement for each character that cannot be shown or
+// stored, such as those that turn the direction of writing around.
+func (c Client) Agent() string {
 	var b strings.Builder
 	n := 0
 	for _, r := range c.UserAgent {
 		if n++; n > userAgentMost {
 			break
 		}
-		if !unicode.IsGraphic(r) {
+		if !unicode.IsGraphic(r) || unseen(r) {
 			r = utf8.RuneError
 		}
 		b.WriteRune(r)
@@ -80,12 +84,21 @@ func checkText(what, text string, least, most int) error {
 		return fault.New(fault.Invalid, "the %s is empty", what)
 	case n > most:
 		return fault.New(fault.Invalid, "the %s has %d characters; at most %d are allowed", what, n, most)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }):
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || unseen(r) }):
 		return fault.New(fault.Invalid, "the %s holds a character that cannot be shown", what)
 	case strings.TrimSpace(text) != text:
 		return fault.New(fault.Invalid, "the %s begins or ends with a space", what)
+	case n > 0 && !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }):
+		return fault.New(fault.Invalid, "the %s has no character that can be seen", what)
 	}
 	return nil
+}
+
+// unseen reports whether a character that counts as one that can be shown shows nothing: a name of such looks like none, or
+// like another one.
+func unseen(r rune) bool {
+	const blankBraille = '\u2800'
+	return r == blankBraille || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // storable reports whether Postgres takes a text at all; one that it does not take equals none that is stored.

@@ -70,6 +70,18 @@ func IssueOneTime(ctx context.Context, db DB, purpose Purpose, subject uuid.UUID
 	return bearer, nil
 }
 
+// VoidOneTime makes all unused tokens of a purpose worthless that were issued for a subject: the user's id, or the
+// invitation's.
+func VoidOneTime(ctx context.Context, db DB, purpose Purpose, subject uuid.UUID) error {
+	if _, err := db.Exec(ctx, `
+		update mesher.one_time_tokens set used_at = now()
+		where purpose = $1::text and used_at is null and (user_id = $2::uuid or invitation_id = $2::uuid)`,
+		string(purpose), subject); err != nil {
+		return fmt.Errorf("void one-time tokens: %w", err)
+	}
+	return nil
+}
+
 // oneTimeGood finds the token of a hash while it is good. A token that was sent to the user's address is good only as long
 // as that is the user's address: whoever reads the mails of a former one must not get in.
 const oneTimeGood = `
@@ -110,13 +122,14 @@ func UseOneTime(ctx context.Context, db DB, purpose Purpose, bearer string) (One
 func findOneTime(ctx context.Context, db DB, sql string, purpose Purpose, bearer string) (OneTime, error) {
 	hash, err := secret.OneTime.Hash(bearer)
 	if err != nil {
-		return OneTime{}, errOneTime(err.Error() + ", or open the link in the mail again")
+		return OneTime{}, errOneTime("the link is incomplete; open it from the mail again")
 	}
 	var o OneTime
 	err = db.QueryRow(ctx, sql, hash[:], string(purpose)).Scan(&o.Purpose, &o.UserID, &o.InvitationID, &o.Email, &o.ExpiresAt)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return OneTime{}, errOneTime("the link is no longer good: it was used, has expired, or was made for something else; ask for a new one")
+		return OneTime{}, errOneTime("the link is no longer good: it was used, has expired, or was replaced by a newer one; " +
+			"if you have just used it, it has worked, otherwise ask for a new one")
 	case err != nil:
 		return OneTime{}, fmt.Errorf("look up a one-time token: %w", err)
 	}

@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -88,7 +89,7 @@ func TestUseOneTime(t *testing.T) {
 				t.Errorf("used (-want +got):\n%s", diff)
 			}
 			_, err = account.UseOneTime(t.Context(), f.app, tt.purpose, bearer)
-			wantInvalidToken(t, err, "ask for a new one")
+			wantInvalidToken(t, err, "if you have just used it, it has worked", "ask for a new one")
 			_, err = account.PeekOneTime(t.Context(), f.app, tt.purpose, bearer)
 			wantInvalidToken(t, err, "ask for a new one")
 		})
@@ -148,9 +149,12 @@ func TestUseOneTime_Refuses(t *testing.T) {
 			t.Errorf("who tries tokens can tell %q from %q", d, details[0])
 		}
 	}
-	for bearer, says := range map[string]string{"": "starts with msho_", good[:30]: "30 characters", good + "x": "characters", "mshs_x\x00": "msho_"} {
+	for _, bearer := range []string{"", good[:30], good + "x", "mshs_x\x00", secret.Session.New()} {
 		_, err := account.UseOneTime(t.Context(), f.app, account.ResetPassword, bearer)
-		wantInvalidToken(t, err, says, "open the link in the mail again")
+		wantInvalidToken(t, err, "incomplete; open it from the mail again")
+		if strings.Contains(err.Error(), "used") {
+			t.Errorf("a link that is cut off is said to be used: %v", err)
+		}
 	}
 	if _, err := account.UseOneTime(t.Context(), f.app, account.ResetPassword, good); err != nil {
 		t.Errorf("the good one: %v", err)
@@ -184,6 +188,32 @@ func TestUseOneTime_UsesUpTheOthers(t *testing.T) {
 	wantInvalidToken(t, err)
 	_, err = account.UseOneTime(t.Context(), f.app, account.Invitation, bearers[2])
 	must(t, err)
+}
+
+func TestVoidOneTime(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	one, two := f.invitation(t, "c@example.com", "now() + interval '1 day'"), f.invitation(t, "d@example.com", "now() + interval '1 day'")
+	issue := func(id uuid.UUID) string {
+		bearer, err := account.IssueOneTime(t.Context(), f.app, account.Invitation, id, "c@example.com")
+		must(t, err)
+		return bearer
+	}
+	first, second, his := issue(one), issue(one), issue(two)
+	reset, verify := f.link(t, account.ResetPassword, f.anna), f.link(t, account.VerifyEmail, f.anna)
+	must(t, account.VoidOneTime(t.Context(), f.app, account.Invitation, one))
+	must(t, account.VoidOneTime(t.Context(), f.app, account.ResetPassword, f.anna.ID))
+	for _, bearer := range []string{first, second} {
+		_, err := account.UseOneTime(t.Context(), f.app, account.Invitation, bearer)
+		wantInvalidToken(t, err, "replaced by a newer one")
+	}
+	_, err := account.UseOneTime(t.Context(), f.app, account.ResetPassword, reset)
+	wantInvalidToken(t, err)
+	for bearer, purpose := range map[string]account.Purpose{his: account.Invitation, verify: account.VerifyEmail, issue(one): account.Invitation} {
+		if _, err := account.UseOneTime(t.Context(), f.app, purpose, bearer); err != nil {
+			t.Errorf("%s that is not void: %v", purpose, err)
+		}
+	}
 }
 
 func TestUseOneTime_RolledBack(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"time"
 
 	"github.com/alexedwards/argon2id"
 
@@ -17,13 +16,11 @@ type PasswordConfig struct {
 	Memory      uint32 `env:"PASSWORD_MEMORY" envDefault:"19456" doc:"KiB of memory that hashing a password takes (argon2id); raised values take effect at the next login"`
 	Iterations  uint32 `env:"PASSWORD_ITERATIONS" envDefault:"2" doc:"passes over that memory"`
 	Parallelism uint8  `env:"PASSWORD_PARALLELISM" envDefault:"1" doc:"lanes of that memory"`
-	Concurrency int    `env:"PASSWORD_CONCURRENCY" envDefault:"2" doc:"passwords that one instance hashes at a time; others wait up to 5 s, then are answered 503"`
+	Concurrency int    `env:"PASSWORD_CONCURRENCY" envDefault:"2" doc:"passwords that one instance hashes at a time, and one more for who logs in from where they did before; others wait up to 5 s, eight for each, then are answered 503"`
 }
 
 const (
 	saltLength, keyLength = 16, 32
-	// hashWait is how long a password waits for its turn, hashRetry how long one is told to wait that got none.
-	hashWait, hashRetry = 5 * time.Second, 2 * time.Second
 	// What a hash may cost at most. A stored hash names its own parameters, and whoever can write to the database
 	// must not be able to take an instance's memory with them.
 	mostMemory, mostIterations, mostParallelism = 256 << 10, 16, 16
@@ -36,7 +33,8 @@ var least = [...]struct{ memory, iterations uint32 }{{47104, 1}, {19456, 2}, {12
 // Hasher hashes passwords with argon2id, a few at a time.
 type Hasher struct {
 	params argon2id.Params
-	turns  chan struct{}
+	turns  turns
+	known  bool   // may use the reserved turn
 	nobody string // a hash that no password has
 }
 
@@ -56,7 +54,7 @@ func NewHasher(c PasswordConfig) (*Hasher, error) {
 	case c.Concurrency < 1:
 		return nil, fault.New(fault.NotConfigured, "PASSWORD_CONCURRENCY is %d, expected at least 1", c.Concurrency)
 	}
-	return &Hasher{params: p, turns: make(chan struct{}, c.Concurrency), nobody: unmatched(p)}, nil
+	return &Hasher{params: p, turns: newTurns(c.Concurrency), nobody: unmatched(p)}, nil
 }
 
 func enough(p argon2id.Params) bool {
@@ -99,7 +97,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify reports whether the password is the one of a PHC string, and whether that was made with lower parameters than
-// today's. An empty string, for a user who is unknown or has no password, costs the same and is false.
+// today's. An empty string, for a user who is unknown or has no password, costs the same and is false; so does a wrong
+// password whose hash is outdated, which costs less by itself.
 func (h *Hasher) Verify(ctx context.Context, password, phc string) (ok, outdated bool, err error) {
 	known := phc != ""
 	if !known {
@@ -118,7 +117,26 @@ func (h *Hasher) Verify(ctx context.Context, password, phc string) (ok, outdated
 	if err != nil {
 		return false, false, fmt.Errorf("compare a password with its hash: %w", err)
 	}
-	return ok && known, h.outdated(p), nil
+	outdated = h.outdated(p)
+	if !ok && outdated {
+		err = h.pad(password, p)
+	}
+	return ok && known, outdated, err
+}
+
+// pad does the work that comparing with a hash of today's parameters is more than comparing with one of p.
+func (h *Hasher) pad(password string, p argon2id.Params) error {
+	more := uint64(h.params.Memory)*uint64(h.params.Iterations) - uint64(p.Memory)*uint64(p.Iterations) // KiB that are passed over
+	if more > mostMemory*mostIterations || more < 8*uint64(h.params.Parallelism) {
+		return nil // it was not less, or by less than can be hashed
+	}
+	rest := h.params
+	rest.Iterations = uint32((more + uint64(rest.Memory) - 1) / uint64(rest.Memory))
+	rest.Memory = uint32(more / uint64(rest.Iterations))
+	if _, err := argon2id.CreateHash(password, &rest); err != nil {
+		return fmt.Errorf("hash a password once more: %w", err)
+	}
+	return nil
 }
 
 // stored returns the parameters of a hash. One that is not argon2id's, or that costs more than any made here, is a
@@ -140,19 +158,4 @@ func stored(phc string) (argon2id.Params, error) {
 func (h *Hasher) outdated(p argon2id.Params) bool {
 	return p.Memory < h.params.Memory || p.Iterations < h.params.Iterations || p.Parallelism < h.params.Parallelism ||
 		p.SaltLength < h.params.SaltLength || p.KeyLength != h.params.KeyLength
-}
-
-// turn waits until a password may be hashed. The caller calls done when it is.
-func (h *Hasher) turn(ctx context.Context) (done func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, hashWait)
-	defer cancel()
-	// When both are ready, select takes either: nothing is hashed for a caller who is gone.
-	if ctx.Err() == nil {
-		select {
-		case h.turns <- struct{}{}:
-			return func() { <-h.turns }, nil
-		case <-ctx.Done():
-		}
-	}
-	return nil, fault.Wrap(ctx.Err(), fault.Unavailable, "too many passwords are checked at this moment; try again").After(hashRetry)
 }

@@ -18,6 +18,8 @@ const (
 	tokenLabelMost    = 100 // characters
 	day               = 24 * time.Hour
 	tokenLifetimeMost = 3650 * day
+	// tokensMost is how many tokens of a user may be good at the same time.
+	tokensMost = 100
 )
 
 // PersonalToken is what is known of a personal access token: everything but the token itself.
@@ -79,9 +81,13 @@ func (s TokenSpec) check() error {
 }
 
 // IssueToken makes a personal access token. The second result is the token itself, which is stored nowhere. A user or an
-// organization that does not exist is a fault.NotFound.
+// organization that does not exist is a fault.NotFound, a token more than the 100 that a user may have a fault.Conflict with
+// the code "too_many_tokens".
 func IssueToken(ctx context.Context, db DB, user uuid.UUID, spec TokenSpec) (PersonalToken, string, error) {
 	if err := spec.check(); err != nil {
+		return PersonalToken{}, "", err
+	}
+	if err := mayHaveToken(ctx, db, user); err != nil {
 		return PersonalToken{}, "", err
 	}
 	id, err := uuid.NewV7()
@@ -99,6 +105,25 @@ func IssueToken(ctx context.Context, db DB, user uuid.UUID, spec TokenSpec) (Per
 		return PersonalToken{}, "", fmt.Errorf("issue a personal access token: %w", err)
 	}
 	return t, bearer, nil
+}
+
+// mayHaveToken refuses a user who has too many tokens. In a transaction the user is locked, so that of many who ask at once
+// the last are refused.
+func mayHaveToken(ctx context.Context, db DB, user uuid.UUID) error {
+	if _, err := db.Exec(ctx, `select from mesher.users where id = $1::uuid for no key update`, user); err != nil {
+		return fmt.Errorf("lock a user: %w", err)
+	}
+	var n int
+	if err := db.QueryRow(ctx, `
+		select count(*) from mesher.personal_access_tokens
+		where user_id = $1::uuid and revoked_at is null and (expires_at is null or expires_at > now())`, user).Scan(&n); err != nil {
+		return fmt.Errorf("count personal access tokens: %w", err)
+	}
+	if n >= tokensMost {
+		return fault.New(fault.Conflict, "you have %d personal access tokens, which is the most; revoke some that are not used", n).
+			Named("too_many_tokens")
+	}
+	return nil
 }
 
 func insertToken(ctx context.Context, db DB, user, id uuid.UUID, spec TokenSpec, bearer string) (PersonalToken, error) {
@@ -123,20 +148,39 @@ func insertToken(ctx context.Context, db DB, user, id uuid.UUID, spec TokenSpec,
 		id, user, spec.OrganizationID, hash[:], prefix, lastFour, spec.Label, string(spec.Scope), lifetime)
 }
 
-// RevokeToken makes the user's token worthless; one that is revoked already stays so. One that is not the user's is a
-// fault.NotFound.
-func RevokeToken(ctx context.Context, db DB, user, id uuid.UUID) (PersonalToken, error) {
-	t, err := oneToken(ctx, db, `
-		update mesher.personal_access_tokens set revoked_at = coalesce(revoked_at, now())
-		where user_id = $1 and id = $2
-		returning `+tokenColumns, user, id)
+// RevokeToken makes the user's token worthless and reports whether it was not before; one that is revoked already stays so.
+// One that is not the user's is a fault.NotFound.
+func RevokeToken(ctx context.Context, db DB, user, id uuid.UUID) (t PersonalToken, changed bool, err error) {
+	tag, err := db.Exec(ctx, `
+		update mesher.personal_access_tokens set revoked_at = now() where user_id = $1 and id = $2 and revoked_at is null`, user, id)
+	if err != nil {
+		return PersonalToken{}, false, fmt.Errorf("revoke a personal access token: %w", err)
+	}
+	t, err = oneToken(ctx, db, `
+		select `+tokenColumns+` from mesher.personal_access_tokens where user_id = $1 and id = $2`, user, id)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return PersonalToken{}, fault.New(fault.NotFound, "you have no personal access token with the id %s", id)
+		return PersonalToken{}, false, fault.New(fault.NotFound, "you have no personal access token with the id %s", id)
 	case err != nil:
-		return PersonalToken{}, fmt.Errorf("revoke a personal access token: %w", err)
+		return PersonalToken{}, false, fmt.Errorf("revoke a personal access token: %w", err)
 	}
-	return t, nil
+	return t, tag.RowsAffected() > 0, nil
+}
+
+// RevokeTokens makes all of the user's tokens worthless and returns how many were not before.
+func RevokeTokens(ctx context.Context, db DB, user uuid.UUID) (int, error) {
+	// In the order of their ids, so that two who do it at once cannot block each other for good.
+	tag, err := db.Exec(ctx, `
+		with good as materialized (
+			select id from mesher.personal_access_tokens
+			where user_id = $1 and revoked_at is null and (expires_at is null or expires_at > now())
+			order by id
+			for no key update)
+		update mesher.personal_access_tokens t set revoked_at = now() from good where t.id = good.id`, user)
+	if err != nil {
+		return 0, fmt.Errorf("revoke personal access tokens: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
 }
 
 func oneToken(ctx context.Context, db DB, sql string, args ...any) (PersonalToken, error) {

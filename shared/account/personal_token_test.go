@@ -149,16 +149,16 @@ func TestRevokeToken(t *testing.T) {
 	p, bearer := f.token(t, f.anna, account.TokenSpec{}, "")
 	other, otherBearer := f.token(t, f.anna, account.TokenSpec{}, "")
 	for name, id := range map[string]uuid.UUID{"another user's": p.ID, "unknown": uuid.New()} {
-		if got, err := account.RevokeToken(t.Context(), f.app, f.bert.ID, id); !fault.Is(err, fault.NotFound) || got.ID != uuid.Nil {
+		if got, _, err := account.RevokeToken(t.Context(), f.app, f.bert.ID, id); !fault.Is(err, fault.NotFound) || got.ID != uuid.Nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 	_, err := account.Identify(t.Context(), f.app, week, bearer)
 	must(t, err)
 
-	revoked, err := account.RevokeToken(t.Context(), f.app, f.anna.ID, p.ID)
+	revoked, changed, err := account.RevokeToken(t.Context(), f.app, f.anna.ID, p.ID)
 	must(t, err)
-	if revoked.State != "revoked" || revoked.RevokedAt.IsZero() || revoked.ID != p.ID {
+	if !changed || revoked.State != "revoked" || revoked.RevokedAt.IsZero() || revoked.ID != p.ID {
 		t.Errorf("%+v", revoked)
 	}
 	_, err = account.Identify(t.Context(), f.app, week, bearer)
@@ -166,9 +166,9 @@ func TestRevokeToken(t *testing.T) {
 	if got, err := account.Identify(t.Context(), f.app, week, otherBearer); err != nil || got.Credential != other.ID {
 		t.Errorf("the other token: %v", err)
 	}
-	again, err := account.RevokeToken(t.Context(), f.app, f.anna.ID, p.ID)
+	again, changed, err := account.RevokeToken(t.Context(), f.app, f.anna.ID, p.ID)
 	must(t, err)
-	if diff := cmp.Diff(revoked, again); diff != "" {
+	if diff := cmp.Diff(revoked, again); diff != "" || changed {
 		t.Errorf("revoked again (-first +second):\n%s", diff)
 	}
 }

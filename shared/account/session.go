@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,7 +44,11 @@ func scanSession(row pgx.CollectableRow) (s Session, err error) {
 	return s, err
 }
 
-// StartSession stores a new session of the user and returns its secret, which is stored nowhere.
+// sessionsMost is how many sessions of a user live at the same time.
+const sessionsMost = 100
+
+// StartSession stores a new session of the user and returns its secret, which is stored nowhere. A user with 100 sessions
+// loses the oldest.
 func StartSession(ctx context.Context, db DB, c SessionConfig, user uuid.UUID, from Client) (Session, string, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -60,7 +65,7 @@ func StartSession(ctx context.Context, db DB, c SessionConfig, user uuid.UUID, f
 		values ($2, $3, $4, statement_timestamp(), statement_timestamp(),
 		        statement_timestamp() + $5::bigint * interval '1 microsecond', $6::cidr, $7::inet, $8)
 		returning `+sessionColumns, c.Idle.Microseconds(), id, user, hash[:], c.Lifetime.Microseconds(),
-		from.Network().String(), from.address().String(), from.userAgent())
+		from.Network().String(), from.address().String(), from.Agent())
 	if err != nil {
 		return Session{}, "", fmt.Errorf("start a session: %w", err)
 	}
@@ -71,7 +76,45 @@ func StartSession(ctx context.Context, db DB, c SessionConfig, user uuid.UUID, f
 	case err != nil:
 		return Session{}, "", fmt.Errorf("start a session: %w", err)
 	}
-	return s, bearer, nil
+	return s, bearer, endOldest(ctx, db, c, user)
+}
+
+// endOldest ends the sessions beyond sessionsMost that began first.
+func endOldest(ctx context.Context, db DB, c SessionConfig, user uuid.UUID) error {
+	// In the order of their ids, as RevokeSessions.
+	_, err := db.Exec(ctx, `
+		with beyond as materialized (
+			select id from mesher.sessions where user_id = $2 and `+sessionLives+`
+			order by created_at desc, id desc offset $3),
+		held as materialized (
+			select s.id from mesher.sessions s join beyond using (id) order by s.id for no key update of s)
+		update mesher.sessions s set revoked_at = now() from held where s.id = held.id`, c.Idle.Microseconds(), user, sessionsMost)
+	if err != nil {
+		return fmt.Errorf("end the oldest sessions: %w", err)
+	}
+	return nil
+}
+
+// FindSession returns a session of the user. One that is not the user's, or over, is a fault.NotFound.
+func FindSession(ctx context.Context, db DB, c SessionConfig, user, id uuid.UUID) (Session, error) {
+	rows, err := db.Query(ctx, `
+		select `+sessionColumns+` from mesher.sessions where user_id = $2 and id = $3 and `+sessionLives,
+		c.Idle.Microseconds(), user, id)
+	if err != nil {
+		return Session{}, fmt.Errorf("find a session: %w", err)
+	}
+	s, err := pgx.CollectExactlyOneRow(rows, scanSession)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Session{}, errNoSession(id)
+	case err != nil:
+		return Session{}, fmt.Errorf("find a session: %w", err)
+	}
+	return s, nil
+}
+
+func errNoSession(id uuid.UUID) error {
+	return fault.New(fault.NotFound, "you have no session with the id %s; it may be over already", id)
 }
 
 // ListSessions returns the user's sessions that are neither over nor revoked, the newest first.
@@ -101,7 +144,7 @@ func RevokeSession(ctx context.Context, db DB, c SessionConfig, user, id uuid.UU
 	case err != nil:
 		return fmt.Errorf("revoke a session: %w", err)
 	case tag.RowsAffected() == 0:
-		return fault.New(fault.NotFound, "you have no session with the id %s; it may be over already", id)
+		return errNoSession(id)
 	}
 	return nil
 }

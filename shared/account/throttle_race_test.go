@@ -57,7 +57,7 @@ func TestTry_CountsAllOrNoneInARace(t *testing.T) {
 	holder, err := d.Pool(t, pgtest.App).Begin(t.Context())
 	must(t, err)
 	defer func() { _ = holder.Rollback(context.Background()) }()
-	must(t, account.Try(t.Context(), holder, account.MailTo("shared@example.org")))
+	must(t, account.Try(t.Context(), holder, account.MailTo("shared@example.org", "reset")))
 	released := make(chan error, 1)
 	go func() {
 		err := d.awaitWaiting(t.Context(), 12)
@@ -65,7 +65,7 @@ func TestTry_CountsAllOrNoneInARace(t *testing.T) {
 		released <- err
 	}()
 	through := d.together(t, 12, func(i int) []account.Attempt {
-		return []account.Attempt{account.MailTo("shared@example.org"), account.MailTo(fmt.Sprintf("own%d@example.org", i))}
+		return []account.Attempt{account.MailTo("shared@example.org", "reset"), account.MailTo(fmt.Sprintf("own%d@example.org", i), "reset")}
 	})
 	must(t, <-released)
 	if through != 4 {

@@ -24,6 +24,11 @@ func subjectsOf(attempts []Attempt) subjects {
 	order := func(a, b Attempt) int {
 		return cmp.Or(strings.Compare(a.rule.kind, b.rule.kind), strings.Compare(a.subject, b.subject))
 	}
+	for _, a := range attempts {
+		if a.wider != nil {
+			attempts = append(slices.Clip(attempts), *a.wider)
+		}
+	}
 	attempts = slices.SortedFunc(slices.Values(attempts), order)
 	attempts = slices.CompactFunc(attempts, func(a, b Attempt) bool { return order(a, b) == 0 })
 	var s subjects
@@ -40,8 +45,8 @@ func subjectsOf(attempts []Attempt) subjects {
 }
 
 // countSQL counts as many of the attempts as may be tried. What is known to be paused when it begins keeps it from
-// writing anything; what others pause meanwhile is seen row by row, where each is locked. A row's first attempt never
-// begins a pause. Waiting for a lock makes now() older than what another wrote meanwhile: then nothing is forgotten, and a
+// writing anything; what others pause meanwhile is seen row by row, where each is locked. A row's first attempt
+// begins a pause only where none is free. Waiting for a lock makes now() older than what another wrote meanwhile: then nothing is forgotten, and a
 // row without a pause has one that ended long ago instead of just now.
 const countSQL = `
 	with wanted as (
@@ -50,7 +55,7 @@ const countSQL = `
 			with ordinality as w (kind, hash, free, decay, base, most, place)
 	)
 	insert into mesher.throttles as t (kind, subject, level, updated_at, blocked_until)
-	select kind, subject, 1, now(), 'epoch' from wanted
+	select kind, subject, 1, now(), case when free < 1 then now() + least(most, base) * interval '1 second' else 'epoch' end from wanted
 	where not exists (
 		select from mesher.throttles p join wanted using (kind, subject) where p.blocked_until > now()
 	)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/account"
@@ -70,12 +71,12 @@ func TestTry_PausesLongerAndLonger(t *testing.T) {
 	t.Parallel()
 	d := newThrottles(t)
 	for i := range 4 {
-		if !d.try(t, account.MailTo(adaMail)) {
+		if !d.try(t, account.MailTo(adaMail, "reset")) {
 			t.Fatalf("try %d is refused", i+1)
 		}
 	}
 	for _, pause := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute} {
-		err := account.Try(t.Context(), d.app, account.MailTo(adaMail))
+		err := account.Try(t.Context(), d.app, account.MailTo(adaMail, "reset"))
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Limited || f.RetryAfter > pause || f.RetryAfter <= pause/2 {
 			t.Fatalf("err = %#v, want a pause of %s", err, pause)
@@ -84,7 +85,7 @@ func TestTry_PausesLongerAndLonger(t *testing.T) {
 			t.Errorf("the error says %q, want %q", f, want)
 		}
 		d.pass(t, pause)
-		if !d.try(t, account.MailTo(adaMail)) {
+		if !d.try(t, account.MailTo(adaMail, "reset")) {
 			t.Fatalf("refused after a pause of %s", pause)
 		}
 	}
@@ -102,7 +103,8 @@ func TestTry_Rules(t *testing.T) {
 		{"a login from a network", account.LoginFrom(adaMail, home), 5, 10 * time.Minute, time.Second, 5 * time.Minute},
 		{"a login from elsewhere", account.LoginTo(adaMail), 10, time.Minute, time.Second, time.Minute},
 		{"anything from a network", account.AnyFrom(home), 60, 10 * time.Second, time.Second, time.Minute},
-		{"a mail", account.MailTo(adaMail), 3, time.Hour, time.Minute, time.Hour},
+		{"a mail", account.MailTo(adaMail, "reset"), 3, time.Hour, time.Minute, time.Hour},
+		{"mails by a user", account.MailBy(uuid.Nil), 20, time.Minute, time.Minute, time.Hour},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +140,7 @@ func TestTry_Rules(t *testing.T) {
 func TestTry_CountsAllOrNone(t *testing.T) {
 	t.Parallel()
 	d := newThrottles(t)
-	paused, other, fresh := account.MailTo("m@example.org"), account.MailTo("a@example.org"), account.MailTo("z@example.org")
+	paused, other, fresh := account.MailTo("m@example.org", "reset"), account.MailTo("a@example.org", "reset"), account.MailTo("z@example.org", "reset")
 	d.try(t, other)
 	d.pass(t, -time.Hour) // marks the row: its time is in the future
 	d.try(t, paused)
@@ -164,7 +166,7 @@ func TestTry_CountsAllOrNone(t *testing.T) {
 func TestTry_CountsOnceWhatIsTriedTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	d := newThrottles(t)
-	d.try(t, account.MailTo(adaMail), account.MailTo("ADA@example.org"))
+	d.try(t, account.MailTo(adaMail, "reset"), account.MailTo("ADA@example.org", "reset"))
 	if level := d.get(t, "level"); level != 1 {
 		t.Errorf("level %g", level)
 	}
@@ -180,14 +182,18 @@ func TestTry_TellsSubjectsApart(t *testing.T) {
 	}{
 		{"a login from another network", account.LoginFrom(adaMail, home), account.LoginFrom(adaMail, from("192.0.2.2")), false},
 		{"a login to another account", account.LoginFrom(adaMail, home), account.LoginFrom("b"+adaMail, home), false},
-		{"another kind of the same account", account.LoginTo(adaMail), account.MailTo(adaMail), false},
+		{"another kind of the same account", account.LoginTo(adaMail), account.MailTo(adaMail, "reset"), false},
 		{"another kind of the same network", account.AnyFrom(home), account.LoginFrom(adaMail, home), false},
 		{"the address in another case", account.LoginTo(adaMail), account.LoginTo("ADA@Example.org"), true},
-		{"a mail to the address in another case", account.MailTo(adaMail), account.MailTo("ADA@Example.org"), true},
+		{"a mail to the address in another case", account.MailTo(adaMail, "reset"), account.MailTo("ADA@Example.org", "reset"), true},
 		{"a login to the address in another case", account.LoginFrom(adaMail, home), account.LoginFrom("Ada@example.org", home), true},
 		{"the IPv4 address in IPv6", account.AnyFrom(home), account.AnyFrom(from("::ffff:192.0.2.1")), true},
 		{"another host of an IPv6 /64", account.AnyFrom(v6), account.AnyFrom(from("2001:db8::ffff:1:2:3")), true},
-		{"a host of another IPv6 /64", account.AnyFrom(v6), account.AnyFrom(from("2001:db8:0:1::1")), false},
+		{"a host of another IPv6 /64", account.AnyFrom(v6), account.AnyFrom(from("2001:db8:1::1")), false},
+		{"a host of another /64 of the /48", account.AnyFrom(v6), account.AnyFrom(from("2001:db8:0:1::1")), true},
+		{"a mail of another kind", account.MailTo(adaMail, "reset"), account.MailTo(adaMail, "verify"), false},
+		{"a mail to the mailbox with a note", account.MailTo(adaMail, "reset"), account.MailTo("ada+2@example.org", "reset"), true},
+		{"mails by another user", account.MailBy(uuid.Nil), account.MailBy(uuid.Max), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -204,7 +210,7 @@ func TestTry_TellsSubjectsApart(t *testing.T) {
 func TestTry_TellsNobodyWhoTried(t *testing.T) {
 	t.Parallel()
 	d := newThrottles(t)
-	d.try(t, account.LoginFrom(adaMail, from("192.0.2.1")), account.LoginTo(adaMail), account.AnyFrom(from("192.0.2.1")), account.MailTo(adaMail))
+	d.try(t, account.LoginFrom(adaMail, from("192.0.2.1")), account.LoginTo(adaMail), account.AnyFrom(from("192.0.2.1")), account.MailTo(adaMail, "reset"))
 	var dump string
 	var rows int
 	must(t, d.app.QueryRow(t.Context(), "select string_agg(t::text || encode(subject, 'escape'), ' '), count(*) from mesher.throttles t").Scan(&dump, &rows))
@@ -218,7 +224,7 @@ func TestTry_FailsWithTheDatabase(t *testing.T) {
 	d := newThrottles(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := account.Try(ctx, d.app, account.MailTo(adaMail)); err == nil || fault.Is(err, fault.Limited) {
+	if err := account.Try(ctx, d.app, account.MailTo(adaMail, "reset")); err == nil || fault.Is(err, fault.Limited) {
 		t.Errorf("err = %v", err)
 	}
 }
@@ -229,16 +235,16 @@ func TestForgive(t *testing.T) {
 		t.Parallel()
 		d := newThrottles(t)
 		for range 4 {
-			d.try(t, account.MailTo(adaMail))
+			d.try(t, account.MailTo(adaMail, "reset"))
 		}
-		if d.try(t, account.MailTo(adaMail)) {
+		if d.try(t, account.MailTo(adaMail, "reset")) {
 			t.Fatal("there is no pause")
 		}
-		d.forgive(t, account.MailTo(adaMail))
-		if !d.try(t, account.MailTo(adaMail)) {
+		d.forgive(t, account.MailTo(adaMail, "reset"))
+		if !d.try(t, account.MailTo(adaMail, "reset")) {
 			t.Error("the pause goes on")
 		}
-		if d.try(t, account.MailTo(adaMail)) {
+		if d.try(t, account.MailTo(adaMail, "reset")) {
 			t.Error("more than one attempt is forgiven")
 		}
 	})
@@ -246,28 +252,28 @@ func TestForgive(t *testing.T) {
 		t.Parallel()
 		d := newThrottles(t)
 		for i := range 40 {
-			if !d.try(t, account.LoginTo(adaMail), account.MailTo(adaMail)) {
+			if !d.try(t, account.LoginTo(adaMail), account.MailTo(adaMail, "reset")) {
 				t.Fatalf("attempt %d is refused", i+1)
 			}
-			d.forgive(t, account.LoginTo(adaMail), account.MailTo(adaMail))
+			d.forgive(t, account.LoginTo(adaMail), account.MailTo(adaMail, "reset"))
 		}
 	})
 	t.Run("forgives nobody else", func(t *testing.T) {
 		t.Parallel()
 		d := newThrottles(t)
-		d.try(t, account.MailTo(adaMail))
+		d.try(t, account.MailTo(adaMail, "reset"))
 		d.set(t, "blocked_until = now() + interval '1 hour'")
-		d.forgive(t, account.MailTo("b"+adaMail), account.LoginTo(adaMail))
-		if d.try(t, account.MailTo(adaMail)) {
+		d.forgive(t, account.MailTo("b"+adaMail, "reset"), account.LoginTo(adaMail))
+		if d.try(t, account.MailTo(adaMail, "reset")) {
 			t.Error("another's pause has ended")
 		}
 	})
 	t.Run("never owes attempts", func(t *testing.T) {
 		t.Parallel()
 		d := newThrottles(t)
-		d.try(t, account.MailTo(adaMail))
+		d.try(t, account.MailTo(adaMail, "reset"))
 		for range 5 {
-			d.forgive(t, account.MailTo(adaMail))
+			d.forgive(t, account.MailTo(adaMail, "reset"))
 		}
 		if level := d.get(t, "level"); level != 0 {
 			t.Errorf("level %g", level)

@@ -187,6 +187,7 @@ func TestChangeUser(t *testing.T) {
 			t.Errorf("%+v, %v; want a new address that is verified", got, err)
 		}
 		must(t, account.SetEmail(t.Context(), f.app, u.ID, "new@example.com"))
+		must(t, account.SetEmail(t.Context(), f.app, f.bert.ID, f.bert.Email)) // verifies it
 		wantFault(t, account.SetEmail(t.Context(), f.app, u.ID, "BERT@example.com"), fault.Conflict)
 		wantFault(t, account.SetEmail(t.Context(), f.app, u.ID, "none"), fault.Invalid)
 		wantFault(t, account.SetEmail(t.Context(), f.app, uuid.New(), "x@example.com"), fault.NotFound)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -117,7 +118,22 @@ func (l *Lazy) get(ctx context.Context) (Handler, error) {
 		return nil, fault.Wrap(err, fault.Unavailable, "%s cannot start", l.name).After(retryBuild)
 	}
 	l.ready.Store(&h)
+	l.log.InfoContext(ctx, "function is ready", "version", version())
 	return h, nil
+}
+
+// version returns the commit that the program was built from, "unknown" where the build does not say.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return "unknown"
 }
 
 // Drain waits until no request is in flight, then closes the function. It gives up when ctx ends.

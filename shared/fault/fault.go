@@ -54,7 +54,7 @@ var table = [...]row{
 	Conflict:        {"conflict", http.StatusConflict, true, slog.LevelDebug},
 	TooLarge:        {"too_large", http.StatusRequestEntityTooLarge, true, slog.LevelDebug},
 	Unsupported:     {"unsupported", http.StatusUnsupportedMediaType, true, slog.LevelDebug},
-	Limited:         {"limited", http.StatusTooManyRequests, false, slog.LevelWarn},
+	Limited:         {"limited", http.StatusTooManyRequests, false, slog.LevelDebug},
 	Unavailable:     {"unavailable", http.StatusServiceUnavailable, false, slog.LevelWarn},
 	NotConfigured:   {"not_configured", http.StatusServiceUnavailable, false, slog.LevelError},
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/mesherhq/mesher/shared/boot"
@@ -15,6 +17,10 @@ import (
 // handler serves every function under the path that it has in the cloud, on one port.
 func (p *Platform) handler(admin string) (http.Handler, error) {
 	mux := http.NewServeMux()
+	var (
+		taken  []string // prefixes that are somebody's
+		ingest http.Handler
+	)
 	for _, f := range p.opts.Functions {
 		lookup, err := p.lookup(f, admin)
 		if err != nil {
@@ -32,12 +38,44 @@ func (p *Platform) handler(admin string) (http.Handler, error) {
 		}
 		mux.Handle(path, l)
 		mux.Handle(path+"/", l)
+		if path == eventsPath {
+			ingest = l
+		}
+		taken = append(taken, path)
 	}
 	mux.Handle("/health", web.Handler(p.opts.Log, p.health))
 	mux.Handle("/", web.Handler(p.opts.Log, func(http.ResponseWriter, *http.Request) error {
 		return fault.New(fault.NotFound, "nothing is here; the README lists the paths")
 	}))
-	return mux, nil
+	if ingest == nil {
+		return mux, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at := r.URL.Path; !slices.ContainsFunc(taken, func(p string) bool { return below(at, p) }) && fromSDK(at) {
+			ingest.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// eventsPath is that of the function which takes events, and so all that SDKs send.
+const eventsPath = "/v1/events"
+
+// numbered finds the number of a project in the path of a Sentry SDK. What stands before it is the prefix of a DSN.
+var numbered = regexp.MustCompile(`/api/[0-9]+(/|$)`)
+
+// fromSDK reports whether SDKs send to a path that is no other function's. A mux could not tell, and would redirect what is
+// not quite in order: SDKs follow with a GET and lose the body.
+func fromSDK(path string) bool {
+	return strings.HasPrefix(path, "/v1/") || below(path, "/tunnel") || strings.HasSuffix(strings.TrimRight(path, "/"), "/tunnel") ||
+		numbered.MatchString(path)
+}
+
+// below reports whether a path is prefix or lies below it.
+func below(path, prefix string) bool {
+	rest, ok := strings.CutPrefix(path, prefix)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // prefix returns the path that a function is served at and below, without a slash at its end. The method that may stand

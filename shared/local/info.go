@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/google/uuid"
+
+	"github.com/mesherhq/mesher/shared/env"
 )
 
 // Info is what a person or a script needs to use a running platform. It is kept in dev.json, readable by its
@@ -21,6 +23,15 @@ type Info struct {
 	Password       string    `json:"password"`
 	OrganizationID uuid.UUID `json:"organization_id"`
 	ProjectID      uuid.UUID `json:"project_id"`
+	PubSub         string    `json:"pubsub,omitempty"` // host:port of the queue, and what it asks its clients for
+	PubSubToken    string    `json:"pubsub_token,omitempty"`
+}
+
+// Queue returns the settings with which this machine's queue is published to; false: it is not known.
+func (i Info) Queue() (env.Lookup, bool) {
+	return env.Map(map[string]string{
+		"GOOGLE_CLOUD_PROJECT": project, "PUBSUB_EMULATOR_HOST": i.PubSub, "PUBSUB_EMULATOR_TOKEN": i.PubSubToken,
+	}), i.PubSub != ""
 }
 
 // infoFile is the name of Info's file in the platform's home.

@@ -29,6 +29,7 @@ type Options struct {
 	Home        string // the folder of all state; created if missing
 	Port        int    // of the HTTP server on 127.0.0.1; 0 picks a free one
 	DatabaseURL string // a Postgres to use instead of an own one; its role must be able to create roles
+	Adopt       bool   // use that Postgres also when it holds organizations that no platform made
 	PubSub      string // host:port of a Pub/Sub emulator to use instead of the own one
 	Functions   []Function
 	Lookup      env.Lookup // settings of the functions that the platform does not set itself
@@ -42,7 +43,7 @@ type Function struct {
 	Name  string
 	Path  string // where it is served with everything below, such as "/auth/" or "POST /v1/events"; unused with a Topic
 	Topic string // the topic whose messages are pushed to it; empty: it is called by HTTP
-	Store bool   // works with the role that may write events
+	Role  string // database role that it connects as
 	Build boot.Build
 }
 
@@ -117,6 +118,7 @@ func (p *Platform) start(ctx context.Context) error {
 	if p.database != nil {
 		p.Info.DatabaseDir = p.database.dir
 	}
+	p.Info.PubSub, p.Info.PubSubToken = p.opts.PubSub, p.queueToken
 	if err := p.connectQueue(ctx); err != nil {
 		return err
 	}
@@ -134,6 +136,9 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 		return err
 	}
 	defer pool.Close()
+	if err := p.mayUse(ctx, pool); err != nil {
+		return err
+	}
 	if err := p.prepare(ctx, pool); err != nil {
 		return err
 	}
@@ -166,7 +171,7 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 // adminURL returns the database's URL for the role that owns everything, starting Postgres unless one is given.
 func (p *Platform) adminURL(ctx context.Context) (string, error) {
 	if p.opts.DatabaseURL != "" {
-		p.opts.Progress("using the database of DATABASE_URL")
+		p.opts.Progress("using the database of DATABASE_URL: %s", where(p.opts.DatabaseURL))
 		return p.opts.DatabaseURL, nil
 	}
 	if err := p.forgetOld(ctx); err != nil {

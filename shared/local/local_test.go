@@ -117,22 +117,28 @@ func get(t *testing.T, url string) (status int, body string) {
 func TestPlatform(t *testing.T) {
 	t.Parallel()
 	events, people, store, notify := &probe{name: "Events"}, &probe{name: "People"}, &probe{name: "Store"}, &probe{name: "Notify"}
+	api := &probe{name: "API"}
 	p := run(t, map[string]string{"AUTH_URL": "http://elsewhere", "EVENTS_TOPIC": "elsewhere", "REGISTRATION": "", "INGEST_CONCURRENCY": "7"},
-		Function{Name: "Events", Path: "POST /v1/events", Build: events.build},
-		Function{Name: "People", Path: "ANY /auth/", Build: people.build},
-		Function{Name: "Store", Topic: "events", Store: true, Build: store.build},
-		Function{Name: "Notify", Topic: "notifications", Build: notify.build})
+		Function{Name: "Events", Path: "POST /v1/events", Role: "mesher_ingest", Build: events.build},
+		Function{Name: "People", Path: "ANY /auth/", Role: "mesher_app", Build: people.build},
+		Function{Name: "API", Path: "/api/v1/", Role: "mesher_app", Build: api.build},
+		Function{Name: "Store", Topic: "events", Role: "mesher_store", Build: store.build},
+		Function{Name: "Notify", Topic: "notifications", Role: "mesher_app", Build: notify.build})
 
 	t.Run("serves a function at its path and below", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/v1/events": "Events", "/v1/events/x": "Events", "/auth": "People", "/auth/": "People", "/auth/v1/login": "People",
+			"/v1/logs": "Events", "/v1/traces/": "Events", "/tunnel": "Events", "/tunnel/a/b": "Events", "/a/tunnel/": "Events",
+			"/api/1/envelope/": "Events", "/a/b-c/api/12/store/": "Events", "/api/99999999999999999999/x": "Events",
+			"//api/1/envelope/": "Events", "/auth/api/1/envelope/": "People", "/api/v1/": "API", "/api/v1/x/api/1/envelope/": "API",
 		} {
 			if status, body := get(t, p.Info.URL+path); status != http.StatusOK || body != want+" "+path {
 				t.Errorf("%s is answered %d, %s; want %s", path, status, body, want)
 			}
 		}
 		for path, want := range map[string]int{
-			"/": http.StatusNotFound, "/authors": http.StatusNotFound, "/v1": http.StatusNotFound, "/push/notify": http.StatusForbidden,
+			"/": http.StatusNotFound, "/authors": http.StatusNotFound, "/v1": http.StatusNotFound, "/tunnels": http.StatusNotFound,
+			"/api/1x/envelope/": http.StatusNotFound, "/api/envelope/": http.StatusNotFound, "/push/notify": http.StatusForbidden,
 		} {
 			if status, body := get(t, p.Info.URL+path); status != want {
 				t.Errorf("%s is answered %d, %s; want %d", path, status, body, want)
@@ -177,7 +183,10 @@ func TestPlatform(t *testing.T) {
 				}
 			}
 			role := "//mesher_app:"
-			if f == store {
+			switch f {
+			case events:
+				role = "//mesher_ingest:"
+			case store:
 				role = "//mesher_store:"
 			}
 			if url := f.setting("DATABASE_URL"); !strings.Contains(url, role) {

@@ -48,7 +48,7 @@ func (p *Platform) prepare(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("prepare the database: %w", err)
 	}
 	if p.database != nil {
-		for _, role := range []string{postgres.RoleApp, postgres.RoleStore} {
+		for _, role := range []string{postgres.RoleApp, postgres.RoleIngest, postgres.RoleStore} {
 			secret, err := rolePassword(p.opts.Home, role)
 			if err != nil {
 				return err

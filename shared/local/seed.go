@@ -29,7 +29,7 @@ func seed(ctx context.Context, db tenant.DB, home, url string, database string) 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Info{}, err
 	}
-	org, err := tenant.EnsureOrganization(ctx, db, "Local", "local")
+	org, err := tenant.EnsureOrganization(ctx, db, "Local", devSlug)
 	if err != nil {
 		return Info{}, fmt.Errorf("seed: %w", err)
 	}

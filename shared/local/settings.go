@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/mesherhq/mesher/shared/env"
-	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // lookup returns the settings of one function: first what Terraform sets in the cloud, then what Options.Lookup
@@ -34,11 +33,7 @@ func (p *Platform) databaseOf(f Function, admin string) (string, error) {
 	if p.database == nil {
 		return admin, nil
 	}
-	role := postgres.RoleApp
-	if f.Store {
-		role = postgres.RoleStore
-	}
-	return as(admin, role, p.opts.Home)
+	return as(admin, f.Role, p.opts.Home)
 }
 
 // own are the settings that say where the platform's parts are. The addresses of the queue and of the platform itself

@@ -30,7 +30,7 @@ const (
 	VerifyEmail     Template = "verify_email"     // data: none. The same link again
 	ChangeEmail     Template = "change_email"     // data: UserData. A link, sent to the new address
 	PasswordReset   Template = "password_reset"   // data: none. A link that sets a new password
-	PasswordChanged Template = "password_changed" // data: none. No link; says that it happened
+	PasswordChanged Template = "password_changed" // data: PasswordData. No link; says that it happened
 	EmailChanged    Template = "email_changed"    // data: none. No link; sent to the old address
 	Invitation      Template = "invitation"       // data: InvitationData. A link that accepts it
 )
@@ -38,6 +38,11 @@ const (
 // UserData is the data of a template about a user.
 type UserData struct {
 	UserID uuid.UUID `json:"user_id"`
+}
+
+// PasswordData is the data of PasswordChanged.
+type PasswordData struct {
+	Tokens int `json:"tokens,omitempty"` // personal access tokens that were revoked with it
 }
 
 // InvitationData is the data of Invitation.

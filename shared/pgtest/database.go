@@ -13,11 +13,12 @@ import (
 // Role is who connects.
 type Role string
 
-// The roles: the administrator of the server, who is a superuser on a private one, and the two of the system.
+// The roles: the administrator of the server, who is a superuser on a private one, and those of the system.
 const (
-	Admin Role = "admin"
-	Store Role = "mesher_store"
-	App   Role = "mesher_app"
+	Admin  Role = "admin"
+	Store  Role = "mesher_store"
+	App    Role = "mesher_app"
+	Ingest Role = "mesher_ingest"
 )
 
 // Database is one test's own database.

@@ -30,7 +30,7 @@ func TestNew_GivesEachTestItsOwnDatabase(t *testing.T) {
 func TestDatabase_ConnectsAsEachRole(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	for _, role := range []pgtest.Role{pgtest.Store, pgtest.App} {
+	for _, role := range []pgtest.Role{pgtest.Store, pgtest.App, pgtest.Ingest} {
 		var user, timeout string
 		err := db.Conn(t, role).QueryRow(t.Context(), "select current_user, current_setting('statement_timeout')").Scan(&user, &timeout)
 		if err != nil {
@@ -39,7 +39,7 @@ func TestDatabase_ConnectsAsEachRole(t *testing.T) {
 		if user != string(role) {
 			t.Errorf("user = %s, want %s", user, role)
 		}
-		if want := map[pgtest.Role]string{pgtest.Store: "30s", pgtest.App: "15s"}[role]; timeout != want {
+		if want := map[pgtest.Role]string{pgtest.Store: "30s", pgtest.App: "15s", pgtest.Ingest: "15s"}[role]; timeout != want {
 			t.Errorf("statement_timeout of %s = %s, want %s", role, timeout, want)
 		}
 	}

@@ -60,7 +60,7 @@ func (s *server) migrate(ctx context.Context) error {
 	if _, err := postgres.Migrate(ctx, conn, migrations.FS, postgres.MigrateOptions{}); err != nil {
 		return err
 	}
-	for _, role := range []Role{Store, App} {
+	for _, role := range []Role{Store, App, Ingest} {
 		if err := run(ctx, conn, fmt.Sprintf("alter role %s login password '%s'", role, s.password(role))); err != nil {
 			return err
 		}

@@ -28,8 +28,9 @@ type Execer interface {
 
 // The roles that functions connect as. The migrations create them without LOGIN.
 const (
-	RoleStore = "mesher_store" // of what writes events
-	RoleApp   = "mesher_app"   // of everything else
+	RoleStore  = "mesher_store"  // of what writes events
+	RoleIngest = "mesher_ingest" // of what takes events from anybody
+	RoleApp    = "mesher_app"    // of everything else
 )
 
 // LetLogin gives a role LOGIN and a password, in one statement. Servers log such statements, so it holds what

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -15,6 +13,7 @@ import (
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/secret"
 	"github.com/mesherhq/mesher/shared/tenant"
+	"github.com/mesherhq/mesher/shared/web"
 )
 
 // CookieName is the cookie that holds a session token in a browser. Its prefix makes browsers refuse it unless it is
@@ -58,7 +57,7 @@ func Viewer(ctx context.Context) tenant.Viewer {
 // Actor returns the caller as the audit log names it.
 func Actor(ctx context.Context) tenant.Actor {
 	c := callOf(ctx)
-	actor := tenant.Actor{Kind: "anonymous", Name: "anonymous", UserAgent: c.client.UserAgent}
+	actor := tenant.Actor{Kind: "anonymous", Name: "anonymous", UserAgent: c.client.Agent()}
 	if c.client.IP.IsValid() {
 		actor.IP = c.client.IP.String()
 	}
@@ -73,13 +72,7 @@ func Actor(ctx context.Context) tenant.Actor {
 
 // clientOf returns from where r comes. hops is Config.Hops.
 func clientOf(r *http.Request, hops int) account.Client {
-	c := account.Client{UserAgent: userAgent(r)}
-	ip, ok := address(forwarded(r.Header.Values("X-Forwarded-For"), hops))
-	if !ok {
-		ip, _ = address(r.RemoteAddr)
-	}
-	c.IP = ip
-	return c
+	return account.Client{IP: web.ClientIP(r, hops), UserAgent: userAgent(r)}
 }
 
 // userAgent returns what Postgres keeps of the header: 400 characters, in UTF-8.
@@ -96,37 +89,6 @@ func userAgent(r *http.Request) string {
 	return s
 }
 
-// forwarded returns the hops-th part from the end, "" when there is none. Several headers mean the same as one with all
-// their parts.
-func forwarded(headers []string, hops int) string {
-	for _, h := range slices.Backward(headers) {
-		for rest, more := h, true; more; {
-			part := rest
-			i := strings.LastIndexByte(rest, ',')
-			if more = i >= 0; more {
-				rest, part = rest[:i], rest[i+1:]
-			}
-			if hops--; hops == 0 {
-				return strings.TrimSpace(part)
-			}
-		}
-	}
-	return ""
-}
-
-// address reads an IP address, with a port or without.
-func address(s string) (netip.Addr, bool) {
-	ip, err := netip.ParseAddr(s)
-	if err != nil {
-		with, err := netip.ParseAddrPort(s)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		ip = with.Addr()
-	}
-	return ip.Unmap().WithZone(""), true
-}
-
 // bearer returns the token of the Authorization header; false: there is no such header, or it is something else.
 func bearer(r *http.Request) (string, bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -135,12 +97,16 @@ func bearer(r *http.Request) (string, bool) {
 }
 
 // credential returns the bearer token of a request, or that of its cookie when there is no Authorization header at all.
-// Only a session token is taken from a cookie: no other is put there by us.
-func credential(r *http.Request) (string, error) {
+// Only a session token is taken from a cookie: no other is put there by us. needed is what the error advises.
+func credential(r *http.Request, needed account.Scope) (string, error) {
+	kinds, advice := "a session token or personal access token", "log in at /auth/v1/login, or send a personal access token, as Authorization: Bearer …"
+	if needed == account.ScopeSession {
+		kinds, advice = "a session token", "log in at /auth/v1/login, and send the session token as Authorization: Bearer …"
+	}
 	if r.Header.Get("Authorization") != "" {
 		token, ok := bearer(r)
 		if !ok {
-			return "", fault.New(fault.Unauthenticated, "the Authorization header must be: Bearer, a space, and a session token or personal access token")
+			return "", fault.New(fault.Unauthenticated, "the Authorization header must be: Bearer, a space, and %s", kinds)
 		}
 		return token, nil
 	}
@@ -150,16 +116,27 @@ func credential(r *http.Request) (string, error) {
 		}
 		return c.Value, nil
 	}
-	return "", fault.New(fault.Unauthenticated, "log in at /auth/v1/login, or send a personal access token, as Authorization: Bearer …")
+	return "", fault.New(fault.Unauthenticated, "%s", advice)
 }
 
-// Credential returns the identity of a caller who may have one, on a route that anyone may call; false: there is none, or
-// it is no longer good.
-func (a *API) Credential(ctx context.Context, r *http.Request) (account.Identity, bool) {
-	token, err := credential(r)
-	if err != nil {
-		return account.Identity{}, false
+// Credential returns the identity of a caller who may have one, on a route that anyone may call. Who sends none has the
+// zero value; one that is not good, or no longer, is the error that it is on routes that need one.
+func (a *API) Credential(ctx context.Context, r *http.Request) (account.Identity, error) {
+	if !presented(r) {
+		return account.Identity{}, nil
 	}
-	who, err := account.Identify(ctx, a.options.Pool, a.options.Config.Sessions, token)
-	return who, err == nil
+	token, err := credential(r, account.ScopeSession)
+	if err != nil {
+		return account.Identity{}, err
+	}
+	return account.Identify(ctx, a.options.Pool, a.options.Config.Sessions, token)
+}
+
+// presented reports whether a request says whose it is, rightly or not. A cookie that a browser forgets is empty.
+func presented(r *http.Request) bool {
+	if r.Header.Get("Authorization") != "" {
+		return true
+	}
+	c, err := r.Cookie(CookieName)
+	return err == nil && c.Value != ""
 }

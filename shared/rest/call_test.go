@@ -62,6 +62,36 @@ func TestCredentials(t *testing.T) {
 			}
 		})
 	}
+	t.Run("who sends none is told what the route takes", func(t *testing.T) {
+		t.Parallel()
+		for scope, token := range map[string]bool{"read": true, "session": false} {
+			for _, headers := range [][]string{nil, {"Authorization", "Basic x"}} {
+				a := s.send(t, "GET", "/api/v1/who/"+scope, "", headers...)
+				if strings.Contains(a.text, "personal access token") != token || !strings.Contains(a.text, "session token") && !strings.Contains(a.text, "log in") {
+					t.Errorf("%s: %s", scope, a.text)
+				}
+			}
+		}
+	})
+	t.Run("where none is needed a bad one is told from none", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct {
+			want    string
+			headers []string
+		}{
+			{s.user.Email, []string{"Authorization", "Bearer " + s.session}},
+			{"", nil},
+			{"", []string{"Cookie", cookie}},
+			{"unauthenticated", []string{"Authorization", "Bearer " + other}},
+			{"unauthenticated", []string{"Authorization", "Basic x"}},
+			{"unauthenticated", []string{"Cookie", cookie + "x"}},
+		} {
+			a := s.send(t, "GET", "/page", "", tt.headers...)
+			if got := strings.TrimSpace(strings.TrimSuffix(a.text, "none")); got != tt.want {
+				t.Errorf("%v: %q, want %q", tt.headers, got, tt.want)
+			}
+		}
+	})
 	t.Run("the header wins over the cookie", func(t *testing.T) {
 		t.Parallel()
 		a := s.send(t, "GET", "/api/v1/who/read", "", "Authorization", "Bearer "+read, "Cookie", cookie+s.session)

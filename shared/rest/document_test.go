@@ -4,9 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/rest"
 )
 
@@ -43,6 +51,9 @@ func TestDocument(t *testing.T) {
 	if len(ids) < 10 {
 		t.Errorf("operations %v", ids)
 	}
+	if d := cmp.Diff([]any{map[string]any{"url": "/"}}, doc["servers"]); d != "" {
+		t.Errorf("servers (-want +got):\n%s", d)
+	}
 	problem := at(doc, "components", "schemas", "Problem", "properties")
 	if len(problem) != 6 || problem["retryAfter"] != nil {
 		t.Errorf("a problem has %v", problem)
@@ -70,10 +81,13 @@ func operation(t *testing.T, name string, op, schemes map[string]any, ids map[st
 			t.Errorf("%s: %s has no description", name, status)
 		}
 	}
-	if _, scoped := op["x-mesher-scope"]; scoped != (op["security"] != nil) {
+	if at(responses, "4XX", "content", "application/problem+json", "schema")["$ref"] != "#/components/schemas/Problem" {
+		t.Errorf("%s: no answer to a mistake of the client: %v", name, responses)
+	}
+	ways, said := op["security"].([]any)
+	if _, scoped := op["x-mesher-scope"]; !said || scoped != (len(ways) > 0) {
 		t.Errorf("%s: security %v", name, op["security"])
 	}
-	ways, _ := op["security"].([]any)
 	for _, way := range ways {
 		for scheme := range way.(map[string]any) {
 			if schemes[scheme] == nil {
@@ -124,6 +138,22 @@ func TestPaging(t *testing.T) {
 	} {
 		if a := s.send(t, "GET", "/api/v1/things"+query, "", "Authorization", "Bearer "+s.session); !strings.Contains(a.text, `"items":`+want) {
 			t.Errorf("%s: %d %s", query, a.StatusCode, a.text)
+		}
+	}
+}
+
+func TestDocument_NamesTheWaysInThatThereAre(t *testing.T) {
+	t.Parallel()
+	for scope, want := range map[account.Scope]string{"": "", account.ScopeSession: "cookie session", account.ScopeRead: "cookie session token"} {
+		a := rest.New(rest.Options{Prefix: "/api/v1", Log: slog.New(slog.DiscardHandler)})
+		rest.Handle(a, rest.Route{ID: "x", Method: http.MethodGet, Path: "/x", Scope: scope}, ping)
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/openapi.json", http.NoBody))
+		var doc map[string]any
+		must(t, json.Unmarshal(w.Body.Bytes(), &doc))
+		got := slices.Sorted(maps.Keys(at(doc, "components", "securitySchemes")))
+		if strings.Join(got, " ") != want {
+			t.Errorf("scope %q: schemes %v, want %s", scope, got, want)
 		}
 	}
 }

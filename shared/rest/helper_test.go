@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,8 @@ type server struct {
 	mu    sync.Mutex
 	hooks map[string]func() // called while a thing of the name is made
 	made  map[string]int
+
+	refuses atomic.Bool // what is made, and has been
 }
 
 func setup(t testing.TB) *server {
@@ -151,7 +154,8 @@ func (s *server) routes() {
 		})
 	rest.Handle(s.api, rest.Route{ID: "get-thing", Method: http.MethodGet, Path: "/things/{id}", Tag: "b", Scope: account.ScopeRead, Role: "member"},
 		func(_ context.Context, in *struct {
-			ID uuid.UUID `path:"id"`
+			ID    uuid.UUID `path:"id"`
+			Since time.Time `query:"since"`
 		},
 		) (*rest.Body[thing], error) {
 			return &rest.Body[thing]{Body: thing{ID: in.ID}}, nil
@@ -174,18 +178,26 @@ func (s *server) routes() {
 		return r.Context().Err()
 	})
 	s.api.Page("GET /page", func(w http.ResponseWriter, r *http.Request) error {
-		id, ok := s.api.Credential(r.Context(), r)
-		_, _ = io.WriteString(w, r.Header.Get("Accept")+" "+id.User.Email)
-		if !ok {
-			return nil
+		id, err := s.api.Credential(r.Context(), r)
+		if err == nil {
+			err = fault.New(fault.Invalid, "").Named("none")
 		}
+		_, _ = io.WriteString(w, r.Header.Get("Accept")+" "+id.User.Email+" "+fault.CodeOf(err))
 		return nil
 	})
 }
 
+// allow refuses once the test says so.
+func (s *server) allow(postgres.Tx) error {
+	if s.refuses.Load() {
+		return fault.New(fault.Forbidden, "not any more")
+	}
+	return nil
+}
+
 // create makes a thing and counts it under its name.
 func (s *server) create(ctx context.Context, in *newThing) (*rest.Created[thing], error) {
-	return rest.Once(ctx, s.app, in.IdempotencyKey, in, func(tx postgres.Tx) (thing, error) {
+	return rest.Once(ctx, s.app, in.IdempotencyKey, in, s.allow, func(tx postgres.Tx) (thing, error) {
 		s.mu.Lock()
 		s.made[in.Body.Name]++
 		hook := s.hooks[in.Body.Name]

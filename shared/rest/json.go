@@ -30,14 +30,16 @@ func format() huma.Format {
 
 // encode is the step before the status is sent, so that a value that cannot be encoded is a clean 500.
 func encode(hc huma.Context, _ string, v any) (any, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	// No page includes what is answered; people read it as it is.
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		// huma would send what is there so far with status 200.
 		panic(fmt.Errorf("encode an answer: %w", err))
 	}
-	b = append(b, '\n')
-	hc.SetHeader("Content-Length", strconv.Itoa(len(b)))
-	return json.RawMessage(b), nil
+	hc.SetHeader("Content-Length", strconv.Itoa(b.Len()))
+	return json.RawMessage(b.Bytes()), nil
 }
 
 // decode reads JSON. Its errors repeat nothing of data: a value may be a password.

@@ -34,16 +34,21 @@ type Created[T any] struct {
 }
 
 // Once calls create in a transaction, or, when the caller sent this Idempotency-Key before, answers what was answered
-// then. in is the call's input: a key that comes again with another one is a fault.Conflict. Two calls at the same time
+// then, unless allow refuses it: the caller may have lost the right since. create sees to that by itself. in is the call's input: a key that comes again with another one is a fault.Conflict. Two calls at the same time
 // wait for each other, so what is created is created once.
 //
 // The answer is kept encrypted with a key that follows from the caller's credential, since it may show a secret that is
 // stored nowhere else. Who does not say who they are cannot use it.
-func Once[T any](ctx context.Context, db postgres.Beginner, key string, in any, create func(postgres.Tx) (T, error)) (*Created[T], error) {
+func Once[T any](ctx context.Context, db postgres.Beginner, key string, in any, allow func(postgres.Tx) error,
+	create func(postgres.Tx) (T, error),
+) (*Created[T], error) {
 	out := new(Created[T])
 	err := postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
 		if key == "" {
 			out.Body, err = create(tx)
+			return err
+		}
+		if err := allow(tx); err != nil {
 			return err
 		}
 		k, err := newKept(callOf(ctx), key, in)

@@ -48,6 +48,13 @@ func TestOnce(t *testing.T) {
 				t.Errorf("headers %v and %v", a.Header, b.Header)
 			}
 		},
+		"who may not any more gets no answer again": func(t *testing.T, s *server) {
+			s.make(t, "n", "k", s.session)
+			s.refuses.Store(true)
+			if a := s.make(t, "n", "k", s.session); !a.is(403, "forbidden") || strings.Contains(a.text, "the-secret") {
+				t.Errorf("%d %s", a.StatusCode, a.text)
+			}
+		},
 		"ten at once create once": func(t *testing.T, s *server) {
 			var wg sync.WaitGroup
 			answers := make([]string, 10)

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/postgres"
@@ -71,21 +72,10 @@ func useProblems() {
 		huma.NewErrorWithContext = func(hc huma.Context, status int, message string, errs ...error) huma.StatusError {
 			return refused(hc.Context(), newProblem(status, message, errs), errs)
 		}
-		huma.ErrorFormatter = withoutCauses
+		useMessages()
 		// The decoder would take NAME for name after only name was validated.
 		huma.ValidateStrictCasing = true
 	})
-}
-
-// withoutCauses formats a message of huma's without the error that is the reason for it, which repeats the value.
-func withoutCauses(format string, args ...any) string {
-	for _, arg := range args {
-		if _, is := arg.(error); is {
-			text, _, _ := strings.Cut(format, ": %v")
-			return text
-		}
-	}
-	return fmt.Sprintf(format, args...)
 }
 
 // codes are the errors that huma itself finds in a request.
@@ -98,6 +88,9 @@ var codes = map[int]fault.Kind{
 // should not grow with them.
 const wrongMost = 10
 
+// Bytes of what is said to be wrong, and of where. Messages are ours; the longest lists what a value may be.
+const locationMost, messageMost = 100, 2000
+
 // newProblem makes a problem of what huma found. Values are left out: one may be a password.
 func newProblem(status int, message string, errs []error) *Problem {
 	kind := codes[status]
@@ -109,7 +102,7 @@ func newProblem(status int, message string, errs []error) *Problem {
 	for _, err := range errs {
 		var d *huma.ErrorDetail
 		if errors.As(err, &d) {
-			p.Errors = append(p.Errors, Wrong{clip(d.Location), clip(withoutValue(d.Message))})
+			p.Errors = append(p.Errors, Wrong{clip(d.Location, locationMost), clip(reworded(d.Message), messageMost)})
 		}
 	}
 	// huma finds some in the order of a map.
@@ -125,14 +118,6 @@ func newProblem(status int, message string, errs []error) *Problem {
 	return p
 }
 
-// withoutValue shortens what huma says of a parameter that its type refused; the type's error may repeat the value.
-func withoutValue(message string) string {
-	if strings.HasPrefix(message, "invalid value: ") {
-		return "not of the expected form"
-	}
-	return message
-}
-
 const internal = "something went wrong on our side; it is logged"
 
 func problem(kind fault.Kind, code, detail string) *Problem {
@@ -142,15 +127,23 @@ func problem(kind fault.Kind, code, detail string) *Problem {
 // refused logs a problem that huma found, as every other is.
 func refused(ctx context.Context, p *Problem, errs []error) *Problem {
 	c := callOf(ctx)
-	web.LogFailure(ctx, c.log, c.method, c.path, fault.Wrap(errors.Join(errs...), codes[p.Status], "%s", p.Detail))
+	web.LogFailure(ctx, c.log, c.method, c.path, fault.Wrap(errors.Join(errs...), codes[p.Status], "%s", p.Detail), c.caller()...)
 	return p
+}
+
+// caller names who calls in the log, by ids only: an address is personal data. There is none before a caller is known.
+func (c *call) caller() []slog.Attr {
+	if c.who.User.ID == uuid.Nil {
+		return nil
+	}
+	return []slog.Attr{slog.String("user", c.who.User.ID.String()), slog.String("credential", c.who.Credential.String())}
 }
 
 // refuse turns a handler's error into the problem that is answered, and logs what an operator should see.
 func refuse(ctx context.Context, err error) *Problem {
 	err = busy(err)
 	c := callOf(ctx)
-	web.LogFailure(ctx, c.log, c.method, c.path, err)
+	web.LogFailure(ctx, c.log, c.method, c.path, err, c.caller()...)
 	p := problem(fault.KindOf(err), fault.CodeOf(err), internal)
 	var e *fault.Error
 	if errors.As(err, &e) {

@@ -81,7 +81,7 @@ func checkQuery(raw string, op *huma.Operation) error {
 			return fault.New(fault.Invalid, "the query holds a NUL character or is not UTF-8")
 		}
 		if len(values) > 1 && !exploded(op, name) {
-			return fault.New(fault.Invalid, "query.%s: given more than once", clip(name))
+			return fault.New(fault.Invalid, "query.%s: given more than once", clip(name, locationMost))
 		}
 	}
 	return nil
@@ -130,9 +130,8 @@ func isJSON(contentType string) bool {
 	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
 }
 
-// clip shortens a client's text for a message.
-func clip(s string) string {
-	const most = 100
+// clip shortens a text for a message to so many bytes.
+func clip(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

@@ -38,6 +38,9 @@ type Options struct {
 	Config      Config
 	Pool        *postgres.Pool
 	Log         *slog.Logger
+	// Refuse answers what is refused before a route is found, or returns the error to have it answered as a problem, which
+	// nil always does: who looks at a page should not get JSON.
+	Refuse func(w http.ResponseWriter, r *http.Request, err error) error
 }
 
 const (
@@ -68,18 +71,28 @@ func New(o Options) *API {
 	config := huma.Config{
 		OpenAPI: &huma.OpenAPI{OpenAPI: "3.1.0", Info: info, Components: &huma.Components{
 			Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-			SecuritySchemes: securitySchemes(),
-		}},
+			SecuritySchemes: map[string]*huma.SecurityScheme{},
+		}, Servers: []*huma.Server{{URL: "/"}}},
 		Formats:                      map[string]huma.Format{"application/json": format(), "json": format()},
 		DefaultFormat:                "application/json",
 		Transformers:                 []huma.Transformer{encode},
 		RejectUnknownQueryParameters: true,
 	}
 	a := &API{options: o, mux: mux, huma: humago.New(mux, config), origin: http.NewCrossOriginProtection(), bodyTime: bodyTime}
-	a.document = sync.OnceValues(func() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) })
+	a.document = sync.OnceValues(func() ([]byte, error) { return document(a.huma.OpenAPI()) })
 	a.Page("GET "+o.Prefix+"/openapi.json", a.serveDocument)
 	a.Page("/", a.nothing)
 	return a
+}
+
+// document encodes the document without what only huma knows: it has made its messages of that.
+func document(doc *huma.OpenAPI) ([]byte, error) {
+	for _, schema := range doc.Components.Schemas.Map() {
+		for _, field := range schema.Properties {
+			field.PatternDescription = ""
+		}
+	}
+	return json.Marshal(doc)
 }
 
 func (a *API) serveDocument(w http.ResponseWriter, _ *http.Request) error {
@@ -110,7 +123,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	// A browser sends a cookie by itself, also when another site's page makes it; it never does so with a bearer token.
 	if _, ok := bearer(r); !ok {
 		if err := a.origin.Check(r); err != nil {
-			return fault.Wrap(err, fault.Forbidden, "the request comes from a page of another site").Named("cross_origin")
+			return a.refuse(w, r, fault.Wrap(err, fault.Forbidden, "the request comes from a page of another site").Named("cross_origin"))
 		}
 	}
 	r = r.WithContext(withCall(r.Context(), &call{
@@ -119,6 +132,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) error {
 	bound(w, r, a.bodyTime)
 	a.mux.ServeHTTP(w, r)
 	return nil
+}
+
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) error {
+	if a.options.Refuse == nil {
+		return err
+	}
+	return a.options.Refuse(w, r, err)
 }
 
 // nothing answers what no route takes.

@@ -37,15 +37,17 @@ func Handle[I, O any](a *API, r Route, h func(context.Context, *I) (*O, error)) 
 	op := huma.Operation{
 		OperationID: r.ID, Method: r.Method, Path: a.options.Prefix + r.Path, Summary: r.Summary, Description: r.Doc,
 		DefaultStatus: r.Status, Tags: []string{r.Tag}, Extensions: map[string]any{},
+		Responses: map[string]*huma.Response{},
 		// prepare has read the body: one of the most bytes has to be below huma's limit, and there is no deadline to set.
 		MaxBodyBytes: bodyMost + 1, BodyReadTimeout: -1,
 	}
 	if r.Role != "" {
 		op.Extensions["x-mesher-role"] = r.Role
 	}
+	op.Security = []map[string][]string{} // said, rather than left out: anyone may call
 	if r.Scope != "" {
 		op.Extensions["x-mesher-scope"] = string(r.Scope)
-		op.Security = security(r.Scope)
+		op.Security = a.security(r.Scope)
 		op.Middlewares = huma.Middlewares{a.authenticate(r.Scope)}
 	}
 	op.Middlewares = append(op.Middlewares, a.prepare)
@@ -56,6 +58,10 @@ func Handle[I, O any](a *API, r Route, h func(context.Context, *I) (*O, error)) 
 		}
 		return out, nil
 	})
+	// Generated clients look for the errors of a client there; default remains for those of the server.
+	failed := op.Responses["default"]
+	op.Responses["4XX"] = &huma.Response{Description: "The request is refused; code says why", Content: failed.Content}
+	failed.Description = "The request failed; code says why"
 }
 
 // authenticate finds out who calls and refuses those whose credential does not allow what a route needs.
@@ -71,7 +77,7 @@ func (a *API) authenticate(needed account.Scope) func(huma.Context, func(huma.Co
 }
 
 func (a *API) identify(r *http.Request, needed account.Scope) error {
-	secret, err := credential(r)
+	secret, err := credential(r, needed)
 	if err != nil {
 		return err
 	}
@@ -95,17 +101,16 @@ const (
 	schemeSession, schemeCookie, schemeToken = "session", "cookie", "token"
 )
 
-func securitySchemes() map[string]*huma.SecurityScheme {
-	return map[string]*huma.SecurityScheme{
-		schemeSession: {Type: "http", Scheme: "bearer", Description: "a session token (mshs_…), from a login"},
-		schemeToken:   {Type: "http", Scheme: "bearer", Description: "a personal access token (mshp_…); x-mesher-scope says which scope a route needs"},
-		schemeCookie:  {Type: "apiKey", In: "cookie", Name: CookieName, Description: "the session token as a browser keeps it"},
-	}
-}
-
-func security(s account.Scope) []map[string][]string {
+// security returns how a route may be called that needs a scope, and has the document explain that.
+func (a *API) security(s account.Scope) []map[string][]string {
+	schemes := a.huma.OpenAPI().Components.SecuritySchemes
+	schemes[schemeSession] = &huma.SecurityScheme{Type: "http", Scheme: "bearer", Description: "a session token (mshs_…), from a login"}
+	schemes[schemeCookie] = &huma.SecurityScheme{Type: "apiKey", In: "cookie", Name: CookieName, Description: "the session token as a browser keeps it"}
 	out := []map[string][]string{{schemeSession: {}}, {schemeCookie: {}}}
 	if s != account.ScopeSession {
+		schemes[schemeToken] = &huma.SecurityScheme{
+			Type: "http", Scheme: "bearer", Description: "a personal access token (mshp_…); x-mesher-scope says which scope a route needs",
+		}
 		out = append(out, map[string][]string{schemeToken: {}})
 	}
 	return out

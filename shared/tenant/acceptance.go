@@ -10,19 +10,30 @@ import (
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
+// Acceptance is an invitation that was accepted, and what that changed.
+type Acceptance struct {
+	Invitation
+	Was Role // of the user before; empty for who was no member
+	Is  Role // since then
+}
+
 // AcceptInvitation makes the user a member and uses the invitation up: of many who accept it at once, one succeeds. One that is
-// not open any more is a fault.Conflict with the code "invitation_closed" that says why. A user who is a member already keeps
-// the higher of both roles.
-func AcceptInvitation(ctx context.Context, db Beginner, id, user uuid.UUID) (Invitation, error) {
-	var inv Invitation
+// not open any more is a fault.Conflict with the code "invitation_closed" that says why; so is one whose
+// sender may not send it any more. A user who is a member already keeps
+// the higher of both roles. That the invitation is the user's to accept is the caller's to find out.
+func AcceptInvitation(ctx context.Context, db Beginner, id, user uuid.UUID) (Acceptance, error) {
+	var a Acceptance
 	err := postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
-		if inv, err = lockInvitation(ctx, tx, id, user); err != nil {
+		if a.Invitation, err = lockInvitation(ctx, tx, id, user); err != nil {
 			return err
 		}
-		if err := inv.closed(); err != nil {
+		if err := a.closed(); err != nil {
 			return err
 		}
-		if err := raiseMember(ctx, tx, inv.OrganizationID, user, inv.Role); err != nil {
+		if err := a.checkInviter(ctx, tx); err != nil {
+			return err
+		}
+		if a.Was, a.Is, err = raiseMember(ctx, tx, a.OrganizationID, user, a.Role); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `
@@ -30,13 +41,13 @@ func AcceptInvitation(ctx context.Context, db Beginner, id, user uuid.UUID) (Inv
 			where id = $1::uuid`, id, user); err != nil {
 			return err
 		}
-		inv, err = InvitationByID(ctx, tx, id)
+		a.Invitation, err = InvitationByID(ctx, tx, id)
 		return err
 	})
 	if err != nil {
-		return Invitation{}, fmt.Errorf("accept an invitation: %w", err)
+		return Acceptance{}, fmt.Errorf("accept an invitation: %w", err)
 	}
-	return inv, nil
+	return a, nil
 }
 
 // lockInvitation returns an invitation that nobody else can change any more, for a user who is to accept it.
@@ -60,15 +71,17 @@ func lockInvitation(ctx context.Context, tx postgres.Tx, id, user uuid.UUID) (In
 	return InvitationByID(ctx, tx, id)
 }
 
-// raiseMember makes the user a member, or gives a member the role if that is the higher one.
-func raiseMember(ctx context.Context, tx postgres.Tx, organization, user uuid.UUID, role Role) error {
+// raiseMember makes the user a member, or gives a member the role if that is the higher one. It returns the roles before and
+// after.
+func raiseMember(ctx context.Context, tx postgres.Tx, organization, user uuid.UUID, role Role) (was, is Role, err error) {
 	added, err := AddMember(ctx, tx, organization, user, role)
 	if err != nil || added {
-		return err
+		return "", role, err
 	}
 	c, err := findMember(ctx, tx, organization, user)
-	if err == nil && !c.Role.Allows(role) {
-		_, err = setRole(ctx, tx, organization, user, role)
+	if err != nil || c.Role.Allows(role) {
+		return c.Role, c.Role, err
 	}
-	return err
+	_, err = setRole(ctx, tx, organization, user, role)
+	return c.Role, role, err
 }

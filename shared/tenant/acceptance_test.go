@@ -19,15 +19,15 @@ func TestAcceptInvitation(t *testing.T) {
 	ann := f.member(t, org, "Ann", tenant.Owner)
 	bob := f.user(t, "Bob")
 	inv, err := tenant.AcceptInvitation(ctx, f.app, f.invite(t, "b@example.org", tenant.Admin, ann).ID, bob)
-	if err != nil || inv.State != tenant.InvitationAccepted || inv.AcceptedAt.IsZero() || f.roles(t, org)["Bob"] != tenant.Admin {
+	if err != nil || inv.State != tenant.InvitationAccepted || inv.AcceptedAt.IsZero() || inv.AcceptedBy != "Bob" || inv.Was != "" || inv.Is != tenant.Admin || f.roles(t, org)["Bob"] != tenant.Admin {
 		t.Errorf("accepted: %+v, %v", inv, err)
 	}
-	_, err = tenant.AcceptInvitation(ctx, f.app, f.invite(t, "b@example.org", tenant.Member, ann).ID, bob)
-	if err != nil || f.roles(t, org)["Bob"] != tenant.Admin {
+	kept, err := tenant.AcceptInvitation(ctx, f.app, f.invite(t, "b@example.org", tenant.Member, ann).ID, bob)
+	if err != nil || kept.Was != tenant.Admin || kept.Is != tenant.Admin || f.roles(t, org)["Bob"] != tenant.Admin {
 		t.Errorf("an admin who accepts to be a member: %v, %v", f.roles(t, org), err)
 	}
-	_, err = tenant.AcceptInvitation(ctx, f.app, f.invite(t, "b@example.org", tenant.Owner, ann).ID, bob)
-	if err != nil || f.roles(t, org)["Bob"] != tenant.Owner {
+	raised, err := tenant.AcceptInvitation(ctx, f.app, f.invite(t, "b@example.org", tenant.Owner, ann).ID, bob)
+	if err != nil || raised.Was != tenant.Admin || raised.Is != tenant.Owner || f.roles(t, org)["Bob"] != tenant.Owner {
 		t.Errorf("an admin who accepts to be an owner: %v, %v", f.roles(t, org), err)
 	}
 

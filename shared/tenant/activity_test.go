@@ -32,6 +32,10 @@ func TestListActivity(t *testing.T) {
 		must(t, tenant.Record(t.Context(), db, e.organization, tenant.Actor{Kind: "user", ID: e.who, Name: "name"},
 			e.action, tenant.Target{Kind: "project", ID: e.target, Name: "target"}, nil))
 	}
+	must(t, tenant.Record(t.Context(), db, acme, tenant.Actor{Kind: "operator", Name: "root"}, "password.link",
+		tenant.Target{Kind: "user", ID: ben, Name: "ben"}, nil))
+	must(t, tenant.Record(t.Context(), db, acme, tenant.Actor{Kind: "operator", Name: "root"}, "project.move",
+		tenant.Target{Kind: "project", ID: ben, Name: "not ben"}, nil))
 	list := func(v tenant.Viewer, f tenant.AuditFilter, limit int) []tenant.AuditEntry {
 		t.Helper()
 		var out []tenant.AuditEntry
@@ -57,7 +61,8 @@ func TestListActivity(t *testing.T) {
 		want   []string
 	}{
 		{"all of one user", tenant.Viewer{UserID: anna}, tenant.AuditFilter{}, all},
-		{"of another user", tenant.Viewer{UserID: ben}, tenant.AuditFilter{}, []string{"project.update"}},
+		{"of another user", tenant.Viewer{UserID: ben}, tenant.AuditFilter{}, []string{"password.link", "project.update"}},
+		{"of another user elsewhere", tenant.Viewer{UserID: ben, OrganizationID: other}, tenant.AuditFilter{}, nil},
 		{"of a user who did nothing", tenant.Viewer{UserID: uuid.New()}, tenant.AuditFilter{}, nil},
 		{"not of another actor", tenant.Viewer{UserID: anna}, tenant.AuditFilter{Actor: ben}, all},
 		{"in one organization", tenant.Viewer{UserID: anna, OrganizationID: other}, tenant.AuditFilter{}, all[:2]},

@@ -2,8 +2,6 @@ package tenant
 
 import (
 	"context"
-	"crypto/subtle"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -21,15 +19,34 @@ type DB interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Access is what an API key opens: the project whose events may be written.
+// Access is what an API key opens: the project whose events may be written, and what the project wants done with them.
 type Access struct {
-	KeyID         uuid.UUID
-	ProjectID     uuid.UUID
-	ProjectNumber int64
+	KeyID          uuid.UUID
+	ProjectID      uuid.UUID
+	ProjectNumber  int64
+	OrganizationID uuid.UUID
 	// Environment is given to events that name none; it may be empty.
 	Environment string
 	ExpiresAt   time.Time // zero when the key does not expire
+
+	AllowedOrigins     []string // from which pages browsers may send events; none: from all
+	SampleRate         float64  // the share of events that is kept, above 0 to 1
+	KeyRateLimit       int64    // events a minute with this key; 0: no limit
+	RateLimit          int64    // events a minute of the project; 0: no limit
+	MonthlyBudget      int64    // events a calendar month (UTC) of the project; 0: no budget
+	OrganizationBudget int64    // the same of all of the organization's projects
+	OTLPSeverity       int      // the least severity with which a log record is an event; 25: none has it
+	GroupingRules      []byte   // JSON, a list of grouping.Rule
+	ScrubRules         []byte   // JSON, scrub.Rules
+	SettingsAt         time.Time
+	// Used is how much of the budgets was used when the key was looked up. Without any budget it is zero.
+	Used MonthUsage
+	// Discarded are fingerprints of discarded issues, sorted; of a project that has more, those of the newest issues.
+	Discarded []uuid.UUID
 }
+
+// discardedMost is how many fingerprints of discarded issues are looked up with a key. Store leaves out events of the others.
+const discardedMost = 1000
 
 // FindAccess returns what the key with this hash opens. A key that is unknown, revoked, expired, or of a
 // project that takes no events is fault.Unauthenticated or fault.Forbidden with the reason.
@@ -45,50 +62,6 @@ func FindAccess(ctx context.Context, db DB, hash KeyHash) (Access, error) {
 type Finding struct {
 	Access Access
 	Err    error
-}
-
-// FindAccesses returns what each of the keys opens, in their order, in one round trip.
-func FindAccesses(ctx context.Context, db DB, hashes []KeyHash) ([]Finding, error) {
-	out := make([]Finding, len(hashes))
-	wanted := make([]string, len(hashes))
-	for i, h := range hashes {
-		out[i].Err = errUnknownKey()
-		wanted[i] = hex.EncodeToString(h[:])
-	}
-	rows, err := db.Query(ctx, `
-		select w.place::int - 1, k.hash, k.id, k.project_id, p.number, coalesce(k.environment, ''), k.expires_at,
-		       k.revoked_at is not null and k.revoked_at <= now(), coalesce(k.expires_at <= now(), false), p.status
-		from unnest($1::text[]) with ordinality as w (hash, place)
-		join mesher.api_keys k on k.hash = decode(w.hash, 'hex')
-		join mesher.projects p on p.id = k.project_id`, wanted)
-	if err != nil {
-		return nil, fmt.Errorf("look up API keys: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			place            int
-			stored           []byte
-			a                Access
-			expires          *time.Time
-			revoked, expired bool
-			status           string
-		)
-		if err := rows.Scan(&place, &stored, &a.KeyID, &a.ProjectID, &a.ProjectNumber, &a.Environment, &expires,
-			&revoked, &expired, &status); err != nil {
-			return nil, fmt.Errorf("look up API keys: %w", err)
-		}
-		if expires != nil {
-			a.ExpiresAt = *expires
-		}
-		if subtle.ConstantTimeCompare(stored, hashes[place][:]) == 1 {
-			out[place] = judge(a, revoked, expired, status)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("look up API keys: %w", err)
-	}
-	return out, nil
 }
 
 // judge says whether a key that exists opens what it is for.

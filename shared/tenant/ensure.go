@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -46,8 +48,9 @@ func EnsureProject(ctx context.Context, db DB, organization uuid.UUID, name, slu
 // PickProject returns the project of any organization that an operator means: by its id, by its slug, by the
 // slugs of organization and project (acme/shop), or by nothing when there is only one that is not marked for deletion.
 func PickProject(ctx context.Context, db DB, ref string) (Project, error) {
-	found, err := findProjects(ctx, db, `$1::text = '' and p.status <> 'deleting' or p.id::text = lower($1::text)
-		or p.slug = $1::text or o.slug || '/' || p.slug = $1::text`, ref)
+	const meant = `$1::text = '' and p.status <> 'deleting' or p.id::text = lower($1::text)
+		or p.slug = $1::text or o.slug || '/' || p.slug = $1::text`
+	found, err := findProjects(ctx, db, meant, ref)
 	switch {
 	case err != nil:
 		return Project{}, err
@@ -57,10 +60,34 @@ func PickProject(ctx context.Context, db DB, ref string) (Project, error) {
 		return Project{}, fault.New(fault.NotFound, "there is no project yet")
 	case len(found) == 0:
 		return Project{}, fault.New(fault.NotFound, "there is no project %q; give its id or slug", ref)
-	case ref == "":
-		return Project{}, fault.New(fault.Conflict, "there are several projects; give the id or slug of one")
 	}
-	return Project{}, fault.New(fault.Conflict, "several projects are called %s; give an id, or organization/project", ref)
+	names, err := projectNames(ctx, db, meant, ref)
+	switch {
+	case err != nil:
+		return Project{}, err
+	case ref == "":
+		return Project{}, fault.New(fault.Conflict, "there are several projects; give one of %s", names)
+	}
+	return Project{}, fault.New(fault.Conflict, "several projects are called %s; give one of %s", ref, names)
+}
+
+// namesMost is how many projects an operator is told of who has to choose.
+const namesMost = 10
+
+// projectNames returns the projects for which a condition holds as PickProject takes them, in a list for people.
+func projectNames(ctx context.Context, db DB, condition string, args ...any) (string, error) {
+	var names []string
+	if err := db.QueryRow(ctx, `
+		select coalesce(array_agg(name), '{}') from (
+			select o.slug || '/' || p.slug as name
+			from mesher.projects p join mesher.organizations o on o.id = p.organization_id and o.deleted_at is null
+			where `+condition+` order by 1 limit `+strconv.Itoa(namesMost+1)+`) n`, args...).Scan(&names); err != nil {
+		return "", fmt.Errorf("list projects: %w", err)
+	}
+	if len(names) > namesMost {
+		names[namesMost] = "…"
+	}
+	return strings.Join(names, ", "), nil
 }
 
 // FindProject returns the organization's project with the given slug, or a fault.NotFound.

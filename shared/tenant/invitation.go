@@ -27,7 +27,7 @@ const (
 // InvitationLifetime is how long an invitation is open.
 const InvitationLifetime = 7 * day
 
-// invitationsMost is how many invitations of an organization may be open at the same time: each is a mail to somebody
+// invitationsMost is how many invitations of an organization may be open at the same time, or made within a day: each is a mail to somebody
 // who did not ask for it.
 const invitationsMost = 200
 
@@ -43,6 +43,7 @@ type Invitation struct {
 	CreatedAt      time.Time       `json:"created_at"`
 	ExpiresAt      time.Time       `json:"expires_at"`
 	AcceptedAt     time.Time       `json:"accepted_at,omitzero"`
+	AcceptedBy     string          `json:"accepted_by,omitempty" doc:"name or address of who accepted it"`
 	RevokedAt      time.Time       `json:"revoked_at,omitzero"`
 }
 
@@ -52,15 +53,17 @@ const invitationState = `
 
 const selectInvitations = `
 	select i.id, i.organization_id, o.name, i.email, i.role,` + invitationState + `,
-	       coalesce(nullif(u.name, ''), u.email, ''), i.created_at, i.expires_at, i.accepted_at, i.revoked_at
+	       coalesce(nullif(u.name, ''), u.email, ''), i.created_at, i.expires_at, i.accepted_at,
+	       coalesce(nullif(a.name, ''), a.email, ''), i.revoked_at
 	from mesher.invitations i
 	join mesher.organizations o on o.id = i.organization_id
-	left join mesher.users u on u.id = i.invited_by `
+	left join mesher.users u on u.id = i.invited_by
+	left join mesher.users a on a.id = i.accepted_by `
 
 func scanInvitation(row pgx.CollectableRow) (Invitation, error) {
 	var i Invitation
 	err := row.Scan(&i.ID, &i.OrganizationID, &i.Organization, &i.Email, &i.Role, &i.State, &i.InvitedBy,
-		(*moment)(&i.CreatedAt), (*moment)(&i.ExpiresAt), (*moment)(&i.AcceptedAt), (*moment)(&i.RevokedAt))
+		(*moment)(&i.CreatedAt), (*moment)(&i.ExpiresAt), (*moment)(&i.AcceptedAt), &i.AcceptedBy, (*moment)(&i.RevokedAt))
 	return i, err
 }
 

@@ -48,9 +48,7 @@ func ExtendInvitation(ctx context.Context, db DB, organization, id uuid.UUID, by
 		err = by.requireFor(inv.Role)
 	}
 	if err == nil && tag.RowsAffected() == 0 {
-		if err = inv.closed(); inv.State == InvitationExpired {
-			err = errManyInvitations()
-		}
+		err = inv.settled()
 	}
 	if err != nil {
 		return Invitation{}, fmt.Errorf("extend an invitation: %w", err)
@@ -66,9 +64,22 @@ func (i Invitation) closed() error {
 	case InvitationAccepted:
 		return errClosed("it was accepted already")
 	case InvitationRevoked:
-		return errClosed("it was revoked; ask for another")
+		return errClosed("it was revoked; ask who invited you for another")
 	case InvitationExpired:
-		return errClosed("it has expired; ask for another")
+		return errClosed("it has expired; ask who invited you for another")
+	}
+	return fmt.Errorf("an invitation is %s", i.State)
+}
+
+// settled says to those who invite why an invitation that is not open cannot be sent again.
+func (i Invitation) settled() error {
+	switch i.State {
+	case InvitationAccepted:
+		return fault.New(fault.Conflict, "%s accepted the invitation already; there is nothing to send again", i.Email).Named("invitation_closed")
+	case InvitationRevoked:
+		return fault.New(fault.Conflict, "the invitation was revoked; invite %s again", i.Email).Named("invitation_closed")
+	case InvitationExpired, InvitationOpen:
+		return errManyInvitations() // what expired is open again otherwise
 	}
 	return fmt.Errorf("an invitation is %s", i.State)
 }

@@ -90,6 +90,7 @@ func TestInvite_IsLimited(t *testing.T) {
 	ann := f.member(t, org, "Ann", tenant.Owner)
 	late := f.invite(t, "late@example.com", tenant.Member, ann)
 	f.expire(t, "true")
+	f.Exec(t, "update mesher.invitations set created_at = now() - interval '8 days'")
 	_, err := f.admin.Exec(ctx, `
 		insert into mesher.invitations (id, organization_id, email, role, expires_at)
 		select gen_random_uuid(), $1::uuid, n || '@example.com', 'member', now() + interval '1 day' from generate_series(1, 199) n`, org)
@@ -103,6 +104,7 @@ func TestInvite_IsLimited(t *testing.T) {
 		t.Errorf("an open one is not extended: %v", err)
 	}
 	f.expire(t, "email = '7@example.com'")
+	f.Exec(t, "update mesher.invitations set created_at = now() - interval '8 days'")
 	f.invite(t, "more@example.com", tenant.Member, ann)
 }
 

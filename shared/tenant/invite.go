@@ -14,7 +14,7 @@ import (
 
 // Invite offers an address a membership. A member with that address is a fault.Conflict (code "already_member"), an open
 // invitation of it too ("already_invited"), unless it expired: then that one is replaced. So is one invitation more than an
-// organization may have open ("too_many_invitations"). Only owners invite owners (by; fault.Forbidden). email has the form
+// organization may have open or make within a day ("too_many_invitations"). Only owners invite owners (by; fault.Forbidden). email has the form
 // that account.NormalEmail returns; inviter is uuid.Nil when an operator invites.
 func Invite(ctx context.Context, db Beginner, organization uuid.UUID, email string, role Role, inviter uuid.UUID, by Role) (Invitation, error) {
 	if err := errors.Join(role.check(), checkEmail(email), by.requireFor(role)); err != nil {
@@ -76,17 +76,20 @@ func mayInvite(ctx context.Context, tx postgres.Tx, organization uuid.UUID, emai
 	case member:
 		return fault.New(fault.Conflict, "%s is a member already; change the member's role instead", email).Named("already_member")
 	case invited:
-		return fault.New(fault.Conflict, "%s is invited already; extend or revoke that invitation", email).Named("already_invited")
+		return fault.New(fault.Conflict, "%s is invited already; resend that invitation or revoke it", email).Named("already_invited")
 	case open >= invitationsMost:
 		return errManyInvitations()
 	}
 	return nil
 }
 
-// countOpen counts the open invitations of the organization $1.
+// countOpen counts the invitations of the organization $1 that are open or were made within a day: to revoke one does not
+// unsend its mail.
 const countOpen = `
 	select count(*) from mesher.invitations
-	where organization_id = $1::uuid and accepted_at is null and revoked_at is null and expires_at > clock_timestamp()`
+	where organization_id = $1::uuid
+	  and (accepted_at is null and revoked_at is null and expires_at > clock_timestamp()
+	    or created_at > clock_timestamp() - interval '24 hours')`
 
 // reach returns the roles that somebody with this role may invite, and whose invitations to revoke or extend.
 func (r Role) reach() []string {
@@ -107,6 +110,6 @@ func checkEmail(email string) error {
 }
 
 func errManyInvitations() error {
-	return fault.New(fault.Conflict, "%d invitations are open, which is the most; revoke some, or wait until they are accepted or expire",
+	return fault.New(fault.Conflict, "%d invitations are open or were made within a day, which is the most; revoke old ones, or wait until they are accepted or expire",
 		invitationsMost).Named("too_many_invitations")
 }

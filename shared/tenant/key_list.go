@@ -32,14 +32,34 @@ func FindKey(ctx context.Context, db DB, project, id uuid.UUID) (Key, error) {
 	return findKey(ctx, db, project, id)
 }
 
-// RelabelKey gives a project's key another label.
-func RelabelKey(ctx context.Context, db DB, project, id uuid.UUID, label string) (Key, error) {
-	if err := checkText("label", label, 1, labelMost); err != nil {
+// KeyChange is what is to be changed of a key; nil fields are not.
+type KeyChange struct {
+	Label     *string
+	RateLimit *int // events a minute with it; 0: only the project's limit holds
+}
+
+func (c KeyChange) check() error {
+	if c.Label != nil {
+		if err := checkText("label", *c.Label, 1, labelMost); err != nil {
+			return err
+		}
+	}
+	if c.RateLimit != nil {
+		return checkRateLimit(*c.RateLimit)
+	}
+	return nil
+}
+
+// ChangeKey changes a project's key and returns it. Instances of Ingest know of it within 60 s.
+func ChangeKey(ctx context.Context, db DB, project, id uuid.UUID, c KeyChange) (Key, error) {
+	if err := c.check(); err != nil {
 		return Key{}, err
 	}
 	if _, err := db.Exec(ctx, `
-		update mesher.api_keys set label = $3::text where project_id = $1::uuid and id = $2::uuid`, project, id, label); err != nil {
-		return Key{}, fmt.Errorf("relabel an API key: %w", err)
+		update mesher.api_keys set label = coalesce($3::text, label),
+			rate_limit = case when $4::integer is null then rate_limit else nullif($4::integer, 0) end
+		where project_id = $1::uuid and id = $2::uuid`, project, id, c.Label, c.RateLimit); err != nil {
+		return Key{}, fmt.Errorf("change an API key: %w", err)
 	}
 	return findKey(ctx, db, project, id)
 }

@@ -1,6 +1,8 @@
 package tenant_test
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -48,26 +50,43 @@ func TestPageKeys(t *testing.T) {
 	}
 }
 
-func TestRelabelKey(t *testing.T) {
+func TestChangeKey(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	ctx, rival := t.Context(), f.rival(t)
 	k, _ := f.issue(t, f.project.ID, tenant.KeySpec{Label: "web"})
-	_, err := tenant.RelabelKey(ctx, f.app, rival.ID, k.ID, "stolen")
+	_, err := tenant.ChangeKey(ctx, f.app, rival.ID, k.ID, tenant.KeyChange{Label: ptr("stolen"), RateLimit: ptr(1)})
 	wants(t, "another project's key", err, fault.NotFound, "")
 	_, err = tenant.FindKey(ctx, f.app, rival.ID, k.ID)
 	wants(t, "find another project's key", err, fault.NotFound, "")
 	for _, label := range []string{"", " ", "a\x00", strings.Repeat("é", 101)} {
-		_, err := tenant.RelabelKey(ctx, f.app, f.project.ID, k.ID, label)
+		_, err := tenant.ChangeKey(ctx, f.app, f.project.ID, k.ID, tenant.KeyChange{Label: &label})
 		wants(t, label, err, fault.Invalid, "")
+	}
+	for _, limit := range []int{-1, math.MaxInt32 + 1} {
+		_, err := tenant.ChangeKey(ctx, f.app, f.project.ID, k.ID, tenant.KeyChange{RateLimit: &limit})
+		wants(t, fmt.Sprint(limit), err, fault.Invalid, "")
+		_, _, err = tenant.IssueKey(ctx, f.app, f.project.ID, tenant.KeySpec{Label: "x", RateLimit: limit})
+		wants(t, fmt.Sprint("a new key with ", limit), err, fault.Invalid, "")
 	}
 	if got, err := tenant.FindKey(ctx, f.app, f.project.ID, k.ID); err != nil || !cmp.Equal(got, k) {
 		t.Errorf("the key became %+v, %v", got, err)
 	}
 	want := k
-	want.Label = "shop"
-	if got, err := tenant.RelabelKey(ctx, f.app, f.project.ID, k.ID, "shop"); err != nil || !cmp.Equal(got, want) {
-		t.Errorf("relabelled: %+v, %v", got, err)
+	for i, step := range []struct {
+		change tenant.KeyChange
+		label  string
+		limit  int
+	}{
+		{tenant.KeyChange{Label: ptr("shop")}, "shop", 0},
+		{tenant.KeyChange{RateLimit: ptr(math.MaxInt32)}, "shop", math.MaxInt32},
+		{tenant.KeyChange{}, "shop", math.MaxInt32},
+		{tenant.KeyChange{Label: ptr("web"), RateLimit: ptr(0)}, "web", 0},
+	} {
+		want.Label, want.RateLimit = step.label, step.limit
+		if got, err := tenant.ChangeKey(ctx, f.app, f.project.ID, k.ID, step.change); err != nil || !cmp.Equal(got, want) {
+			t.Errorf("step %d: %+v, %v", i, got, err)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ type KeySpec struct {
 	Label       string
 	Environment string        // given to events that name none; may be empty
 	Lifetime    time.Duration // 0: the key does not expire
+	RateLimit   int           // events a minute with it; 0: only the project's limit holds
 }
 
 func (s KeySpec) check() error {
@@ -29,6 +30,9 @@ func (s KeySpec) check() error {
 	if err := checkText("environment", s.Environment, 0, environmentMost); err != nil {
 		return err
 	}
+	if err := checkRateLimit(s.RateLimit); err != nil {
+		return err
+	}
 	if s.Lifetime < 0 || s.Lifetime > spanMost {
 		return fault.New(fault.Invalid, "a key may live for %d days at most", spanMost/day)
 	}
@@ -36,7 +40,8 @@ func (s KeySpec) check() error {
 }
 
 // IssueKey makes a key for a project. The second result is the key itself, which is stored nowhere: it can be
-// shown now and never again.
+// shown now and never again. One more than the 100 that a project may have that are good is a fault.Conflict (code
+// "too_many_keys").
 func IssueKey(ctx context.Context, db DB, project uuid.UUID, spec KeySpec) (Key, string, error) {
 	if err := spec.check(); err != nil {
 		return Key{}, "", err
@@ -49,6 +54,9 @@ func IssueKey(ctx context.Context, db DB, project uuid.UUID, spec KeySpec) (Key,
 }
 
 func issueKey(ctx context.Context, db DB, project, id uuid.UUID, spec KeySpec) (Key, string, error) {
+	if err := roomForKey(ctx, db, project); err != nil {
+		return Key{}, "", fmt.Errorf("create an API key: %w", err)
+	}
 	secret := NewKey()
 	hash, err := HashKey(secret)
 	if err != nil {
@@ -59,10 +67,11 @@ func issueKey(ctx context.Context, db DB, project, id uuid.UUID, spec KeySpec) (
 		return Key{}, "", err
 	}
 	_, err = db.Exec(ctx, `
-		insert into mesher.api_keys (id, project_id, hash, prefix, last_four, label, environment, created_at, expires_at)
+		insert into mesher.api_keys (id, project_id, hash, prefix, last_four, label, environment, created_at, expires_at,
+			rate_limit)
 		values ($1, $2, $3, $4, $5, $6, nullif($7::text, ''), statement_timestamp(),
-		        case when $8::bigint > 0 then statement_timestamp() + $8::bigint * interval '1 microsecond' end)`,
-		id, project, hash[:], prefix, lastFour, spec.Label, spec.Environment, spec.Lifetime.Microseconds())
+		        case when $8::bigint > 0 then statement_timestamp() + $8::bigint * interval '1 microsecond' end, nullif($9::integer, 0))`,
+		id, project, hash[:], prefix, lastFour, spec.Label, spec.Environment, spec.Lifetime.Microseconds(), spec.RateLimit)
 	if violates(err, "api_keys_project_id_fkey") {
 		return Key{}, "", errNoProject(project)
 	}

@@ -24,18 +24,19 @@ const (
 
 // Key is what is known of an API key: everything but the key itself.
 type Key struct {
-	ID          uuid.UUID `json:"id"`
-	ProjectID   uuid.UUID `json:"project_id"`
-	Project     string    `json:"project"` // slugs of organization and project: acme/shop
-	Prefix      string    `json:"prefix"`
-	LastFour    string    `json:"last_four"`
-	Label       string    `json:"label"`
-	Environment string    `json:"environment,omitempty"`
-	State       KeyState  `json:"state"`
+	ID          uuid.UUID `json:"id" format:"uuid"`
+	ProjectID   uuid.UUID `json:"project_id" format:"uuid"`
+	Project     string    `json:"project" example:"acme/shop" doc:"slugs of organization and project"`
+	Prefix      string    `json:"prefix" doc:"its start"`
+	LastFour    string    `json:"last_four" doc:"its last four characters"`
+	Label       string    `json:"label" doc:"what it is for"`
+	Environment string    `json:"environment,omitempty" doc:"given to events that name none"`
+	RateLimit   int       `json:"rate_limit" doc:"most events a minute with it; 0: only the project's limit holds"`
+	State       KeyState  `json:"state" enum:"active,expired,revoked"`
 	CreatedAt   time.Time `json:"created_at"`
-	LastUsedAt  time.Time `json:"last_used_at,omitzero"` // zero: not used so far
-	ExpiresAt   time.Time `json:"expires_at,omitzero"`   // zero: never
-	RevokedAt   time.Time `json:"revoked_at,omitzero"`   // zero: not revoked
+	LastUsedAt  time.Time `json:"last_used_at,omitzero" doc:"missing: not used so far"`
+	ExpiresAt   time.Time `json:"expires_at,omitzero" doc:"missing: never"`
+	RevokedAt   time.Time `json:"revoked_at,omitzero" doc:"missing: not revoked"`
 }
 
 // Name is how people recognise the key: its start and its last four characters.
@@ -46,7 +47,8 @@ const keyState = `
 	     when k.expires_at <= clock_timestamp() then 'expired' else 'active' end`
 
 const selectKeys = `
-	select k.id, k.project_id, o.slug || '/' || p.slug, k.prefix, k.last_four, k.label, coalesce(k.environment, ''),` + keyState + `,
+	select k.id, k.project_id, o.slug || '/' || p.slug, k.prefix, k.last_four, k.label, coalesce(k.environment, ''),
+	       coalesce(k.rate_limit, 0),` + keyState + `,
 	       k.created_at, k.last_used_at, k.expires_at, k.revoked_at
 	from mesher.api_keys k
 	join mesher.projects p on p.id = k.project_id
@@ -90,7 +92,7 @@ func findKey(ctx context.Context, db DB, project, id uuid.UUID) (Key, error) {
 func scanKey(row pgx.CollectableRow) (Key, error) {
 	var k Key
 	var used, expires, revoked *time.Time
-	err := row.Scan(&k.ID, &k.ProjectID, &k.Project, &k.Prefix, &k.LastFour, &k.Label, &k.Environment, &k.State,
+	err := row.Scan(&k.ID, &k.ProjectID, &k.Project, &k.Prefix, &k.LastFour, &k.Label, &k.Environment, &k.RateLimit, &k.State,
 		&k.CreatedAt, &used, &expires, &revoked)
 	for _, t := range []struct {
 		from *time.Time

@@ -78,7 +78,7 @@ func AddMember(ctx context.Context, db DB, organization, user uuid.UUID, role Ro
 
 // ChangeRole gives a member another role, in the name of somebody with the role by: only owners make owners and change
 // them (fault.Forbidden). The last owner stays one (fault.Conflict, code "last_owner"), however many demote each other at
-// once. Who is no member is a fault.NotFound.
+// once. Who is no member is a fault.NotFound. Open invitations that the member sent and now could not send are revoked.
 func ChangeRole(ctx context.Context, db Beginner, organization, user uuid.UUID, role, by Role) (was Role, c Colleague, err error) {
 	if err := role.check(); err != nil {
 		return "", Colleague{}, err
@@ -96,8 +96,10 @@ func ChangeRole(ctx context.Context, db Beginner, organization, user uuid.UUID, 
 		if err := keepOwner(ctx, tx, organization, c); err != nil {
 			return err
 		}
-		c, err = setRole(ctx, tx, organization, user, role)
-		return err
+		if c, err = setRole(ctx, tx, organization, user, role); err != nil {
+			return err
+		}
+		return revokeOffers(ctx, tx, organization, user, role)
 	})
 	if err != nil {
 		return "", Colleague{}, fmt.Errorf("change a role: %w", err)
@@ -105,7 +107,8 @@ func ChangeRole(ctx context.Context, db Beginner, organization, user uuid.UUID, 
 	return was, c, nil
 }
 
-// RemoveMember ends a membership, with the rules of ChangeRole; everybody may leave (self).
+// RemoveMember ends a membership and revokes the open invitations that the member sent, with the rules of ChangeRole; everybody
+// may leave (self).
 func RemoveMember(ctx context.Context, db Beginner, organization, user uuid.UUID, by Role, self bool) (Colleague, error) {
 	var c Colleague
 	err := postgres.InTx(ctx, db, func(tx postgres.Tx) (err error) {
@@ -120,8 +123,11 @@ func RemoveMember(ctx context.Context, db Beginner, organization, user uuid.UUID
 		if err := keepOwner(ctx, tx, organization, c); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `delete from mesher.memberships where organization_id = $1::uuid and user_id = $2::uuid`, organization, user)
-		return err
+		if _, err := tx.Exec(ctx, `
+			delete from mesher.memberships where organization_id = $1::uuid and user_id = $2::uuid`, organization, user); err != nil {
+			return err
+		}
+		return revokeOffers(ctx, tx, organization, user, "")
 	})
 	if err != nil {
 		return Colleague{}, fmt.Errorf("remove a member: %w", err)

@@ -20,13 +20,15 @@ type Organization struct {
 	Slug      string    `json:"slug" doc:"stands for it in addresses"`
 	Role      Role      `json:"role,omitempty" enum:"owner,admin,member" doc:"of who asks"`
 	CreatedAt time.Time `json:"created_at,omitzero"`
+
+	MonthlyBudget int64 `json:"monthly_budget" doc:"most events of all its projects in a calendar month (UTC); 0: no budget"`
 }
 
-const organizationColumns = `o.id, o.name, o.slug, o.created_at`
+const organizationColumns = `o.id, o.name, o.slug, o.created_at, coalesce(o.monthly_budget, 0)`
 
 // fields are where organizationColumns are read to.
 func (o *Organization) fields() []any {
-	return []any{&o.ID, &o.Name, &o.Slug, (*moment)(&o.CreatedAt)}
+	return []any{&o.ID, &o.Name, &o.Slug, (*moment)(&o.CreatedAt), &o.MonthlyBudget}
 }
 
 // ListOrganizations returns the organizations that the viewer sees, with the viewer's role, the newest first. search is a
@@ -48,10 +50,14 @@ func ListOrganizations(ctx context.Context, db DB, v Viewer, search string, r pa
 }
 
 // CreateOrganization makes an organization with the user as its owner. Its slug is derived from the name; when that is taken,
-// a number is added. A user who does not exist is a fault.NotFound.
+// a number is added. A user who does not exist is a fault.NotFound, one who owns 50 a fault.Conflict (code
+// "too_many_organizations").
 func CreateOrganization(ctx context.Context, db DB, owner uuid.UUID, name string) (Organization, error) {
 	if err := CheckName("organization's name", name); err != nil {
 		return Organization{}, err
+	}
+	if err := roomForOrganization(ctx, db, owner); err != nil {
+		return Organization{}, fmt.Errorf("create an organization: %w", err)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

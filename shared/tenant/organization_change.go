@@ -13,6 +13,8 @@ import (
 type OrganizationChange struct {
 	Name *string
 	Slug *string // one that is taken is a fault.Conflict, code "slug_taken"
+
+	MonthlyBudget *int64 // events of all projects in a calendar month; 0: no budget
 }
 
 func (c OrganizationChange) check() error {
@@ -22,7 +24,12 @@ func (c OrganizationChange) check() error {
 		}
 	}
 	if c.Slug != nil {
-		return checkSlug(*c.Slug)
+		if err := checkSlug(*c.Slug); err != nil {
+			return err
+		}
+	}
+	if c.MonthlyBudget != nil {
+		return checkBudget(*c.MonthlyBudget)
 	}
 	return nil
 }
@@ -39,12 +46,14 @@ func ChangeOrganization(ctx context.Context, db Beginner, id uuid.UUID, c Organi
 		is = was
 		set(&is.Name, c.Name)
 		set(&is.Slug, c.Slug)
+		set(&is.MonthlyBudget, c.MonthlyBudget)
 		if is == was {
 			return nil
 		}
 		_, err := tx.Exec(ctx, `
-			update mesher.organizations set name = $2::text, slug = $3::text, updated_at = clock_timestamp()
-			where id = $1::uuid`, id, is.Name, is.Slug)
+			update mesher.organizations set name = $2::text, slug = $3::text, monthly_budget = nullif($4::bigint, 0),
+				updated_at = clock_timestamp()
+			where id = $1::uuid`, id, is.Name, is.Slug, is.MonthlyBudget)
 		if violates(err, "organizations_slug_key") {
 			return errSlugTaken(is.Slug)
 		}

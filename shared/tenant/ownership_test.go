@@ -57,6 +57,7 @@ func TestOwners_OneStays(t *testing.T) {
 			if n := f.text(t, "select count(*) from mesher.memberships where organization_id = $1 and role = 'owner'", o.ID); n != "1" {
 				t.Errorf("%s: %s owners are left, want 1", name, n)
 			}
+			must(t, tenant.DeleteOrganization(ctx, f.app, o.ID)) // nobody owns more than fifty
 		}
 	}
 }

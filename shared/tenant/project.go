@@ -7,7 +7,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/scrub"
 )
 
 // ProjectStatus says whether a project takes events.
@@ -31,19 +33,27 @@ type Project struct {
 	RetentionDays  int           `json:"retention_days" doc:"how long events are kept"`
 	SampleRate     float64       `json:"sample_rate" doc:"the share of events that is kept, above 0 to 1"`
 	AllowedOrigins []string      `json:"allowed_origins" nullable:"false" doc:"from which pages browsers may send events; none: from all"`
-	RateLimit      int           `json:"rate_limit,omitempty" doc:"most events a minute; 0: no limit"`
-	CreatedAt      time.Time     `json:"created_at"`
-	DeletedAt      time.Time     `json:"deleted_at,omitzero" doc:"when it was marked for deletion"`
+	RateLimit      int           `json:"rate_limit" doc:"most events a minute; 0: no limit"`
+	MonthlyBudget  int64         `json:"monthly_budget" doc:"most events a calendar month (UTC); 0: no budget"`
+
+	OTLPSeverity  int             `json:"otlp_severity" doc:"the least severity number with which an OpenTelemetry log record is an event; 25: none is"`
+	GroupingRules []grouping.Rule `json:"grouping_rules" nullable:"false" doc:"which events belong to one issue; the first that matches decides"`
+	ScrubRules    scrub.Rules     `json:"scrub_rules" doc:"what is taken out of events before they are stored"`
+
+	CreatedAt time.Time `json:"created_at"`
+	DeletedAt time.Time `json:"deleted_at,omitzero" doc:"when it was marked for deletion"`
 }
 
 const projectColumns = `p.id, p.organization_id, p.number, p.name, p.slug, p.status, p.retention_days, p.sample_rate,
-	p.allowed_origins, coalesce(p.rate_limit, 0), p.created_at, p.deleted_at`
+	p.allowed_origins, coalesce(p.rate_limit, 0), coalesce(p.monthly_budget, 0), p.otlp_severity, p.grouping_rules, p.scrub_rules,
+	p.created_at, p.deleted_at`
 
 // fields are where projectColumns are read to.
 func (p *Project) fields() []any {
 	return []any{
 		&p.ID, &p.OrganizationID, &p.Number, &p.Name, &p.Slug, &p.Status, &p.RetentionDays, &p.SampleRate,
-		&p.AllowedOrigins, &p.RateLimit, (*moment)(&p.CreatedAt), (*moment)(&p.DeletedAt),
+		&p.AllowedOrigins, &p.RateLimit, &p.MonthlyBudget, &p.OTLPSeverity, &p.GroupingRules, &p.ScrubRules,
+		(*moment)(&p.CreatedAt), (*moment)(&p.DeletedAt),
 	}
 }
 

@@ -1,14 +1,18 @@
 package tenant
 
 import (
-	"math"
-
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/grouping"
+	"github.com/mesherhq/mesher/shared/scrub"
 )
 
 const (
 	retentionMost = 3650 // days
-	rateLimitMost = math.MaxInt32
+
+	// Severity numbers of OpenTelemetry. No record has the last one.
+	otlpSeverityLeast = 1
+	otlpSeverityUsual = 17 // error
+	otlpSeverityMost  = 25
 )
 
 // ProjectChange is what is to be set of a project; nil fields are not. Values are checked by CreateProject and ChangeProject: a
@@ -21,11 +25,15 @@ type ProjectChange struct {
 	SampleRate     *float64       // above 0 to 1
 	AllowedOrigins *[]string      // up to 100, as https://app.example.com, https://*.example.com, with a port if not the usual
 	RateLimit      *int           // events a minute; 0: no limit
+	MonthlyBudget  *int64         // events a calendar month; 0: no budget
+	OTLPSeverity   *int           // 1 to 25
+	GroupingRules  *[]grouping.Rule
+	ScrubRules     *scrub.Rules
 }
 
 // checked returns the change as it is to be stored, or says what is wrong with it.
 func (c ProjectChange) checked() (ProjectChange, error) {
-	for _, check := range []func() error{c.checkNames, c.checkStatus, c.checkNumbers} {
+	for _, check := range []func() error{c.checkNames, c.checkStatus, c.checkNumbers, c.checkLimits, c.checkRules} {
 		if err := check(); err != nil {
 			return c, err
 		}
@@ -36,6 +44,9 @@ func (c ProjectChange) checked() (ProjectChange, error) {
 			return c, err
 		}
 		c.AllowedOrigins = &origins
+	}
+	if c.GroupingRules != nil && *c.GroupingRules == nil {
+		c.GroupingRules = &[]grouping.Rule{}
 	}
 	return c, nil
 }
@@ -68,8 +79,21 @@ func (c ProjectChange) checkNumbers() error {
 	if s := c.SampleRate; s != nil && !(*s > 0 && *s <= 1) {
 		return fault.New(fault.Invalid, "the sample rate is above 0 and at most 1, not %g", *s)
 	}
-	if l := c.RateLimit; l != nil && (*l < 0 || *l > rateLimitMost) {
-		return fault.New(fault.Invalid, "the rate limit is 1 to %d events a minute, or 0 for none, not %d", rateLimitMost, *l)
+	if s := c.OTLPSeverity; s != nil && (*s < otlpSeverityLeast || *s > otlpSeverityMost) {
+		return fault.New(fault.Invalid, "the severity is %d (trace) to 24 (fatal), or %d for no log records, not %d",
+			otlpSeverityLeast, otlpSeverityMost, *s)
+	}
+	return nil
+}
+
+func (c ProjectChange) checkLimits() error {
+	if c.RateLimit != nil {
+		if err := checkRateLimit(*c.RateLimit); err != nil {
+			return err
+		}
+	}
+	if c.MonthlyBudget != nil {
+		return checkBudget(*c.MonthlyBudget)
 	}
 	return nil
 }
@@ -90,5 +114,9 @@ func (c ProjectChange) apply(p Project) (Project, error) {
 	set(&p.SampleRate, c.SampleRate)
 	set(&p.AllowedOrigins, c.AllowedOrigins)
 	set(&p.RateLimit, c.RateLimit)
+	set(&p.MonthlyBudget, c.MonthlyBudget)
+	set(&p.OTLPSeverity, c.OTLPSeverity)
+	set(&p.GroupingRules, c.GroupingRules)
+	set(&p.ScrubRules, c.ScrubRules)
 	return p, nil
 }

@@ -10,15 +10,21 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/scrub"
 )
 
 // newProject is what a project is that is told nothing but its name, as the database has it.
 func newProject() Project {
-	return Project{Status: ProjectActive, RetentionDays: 90, SampleRate: 1, AllowedOrigins: []string{}}
+	return Project{
+		Status: ProjectActive, RetentionDays: 90, SampleRate: 1, AllowedOrigins: []string{}, OTLPSeverity: otlpSeverityUsual,
+		GroupingRules: []grouping.Rule{}, ScrubRules: scrub.DefaultRules(),
+	}
 }
 
-// CreateProject makes a project; c.Name is required. A slug is derived when none is given.
+// CreateProject makes a project; c.Name is required. A slug is derived when none is given. One more than the 500 that an
+// organization may have is a fault.Conflict (code "too_many_projects").
 func CreateProject(ctx context.Context, db DB, organization uuid.UUID, c ProjectChange) (Project, error) {
 	if c.Name == nil {
 		return Project{}, fault.New(fault.Invalid, "the project's name is missing")
@@ -35,6 +41,9 @@ func CreateProject(ctx context.Context, db DB, organization uuid.UUID, c Project
 		return Project{}, fmt.Errorf("make a project id: %w", err)
 	}
 	p.OrganizationID = organization
+	if err := roomForProject(ctx, db, organization); err != nil {
+		return Project{}, fmt.Errorf("create a project: %w", err)
+	}
 	if p, err = insertProject(ctx, db, p); err != nil {
 		return Project{}, fmt.Errorf("create a project: %w", err)
 	}
@@ -60,8 +69,12 @@ func insertProject(ctx context.Context, db DB, p Project) (Project, error) {
 
 // insertProjectAs stores a project with the first of the slugs that is free. It returns pgx.ErrNoRows when there is none.
 func insertProjectAs(ctx context.Context, db DB, p Project, slugs []string) (Project, error) {
+	grouping, scrub, err := p.rules()
+	if err != nil {
+		return Project{}, err
+	}
 	var stored Project
-	err := db.QueryRow(ctx, `
+	err = db.QueryRow(ctx, `
 		with home as (
 			-- Waits for who deletes it, whose projects must not get more.
 			select id from mesher.organizations where id = $2::uuid and deleted_at is null for key share),
@@ -71,14 +84,15 @@ func insertProjectAs(ctx context.Context, db DB, p Project, slugs []string) (Pro
 			order by w.place limit 1),
 		p as (
 			insert into mesher.projects (id, organization_id, name, slug, status, retention_days, sample_rate,
-				allowed_origins, rate_limit, created_at)
+				allowed_origins, rate_limit, monthly_budget, otlp_severity, grouping_rules, scrub_rules, created_at)
 			select $1::uuid, home.id, $3::text, chosen.slug, $5::text, $6::integer, $7::double precision,
-				$8::text[], nullif($9::integer, 0), clock_timestamp()
+				$8::text[], nullif($9::integer, 0), nullif($10::bigint, 0), $11::integer, $12::text::jsonb, $13::text::jsonb,
+				clock_timestamp()
 			from home, chosen
 			on conflict (organization_id, slug) do nothing
 			returning *)
 		select `+projectColumns+` from p`, p.ID, p.OrganizationID, p.Name, slugs, string(p.Status), p.RetentionDays,
-		p.SampleRate, p.AllowedOrigins, p.RateLimit).Scan(stored.fields()...)
+		p.SampleRate, p.AllowedOrigins, p.RateLimit, p.MonthlyBudget, p.OTLPSeverity, grouping, scrub).Scan(stored.fields()...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		if _, err := OrganizationByID(ctx, db, p.OrganizationID); err != nil {
 			return Project{}, err
@@ -160,14 +174,19 @@ func saveProject(ctx context.Context, tx postgres.Tx, was, is Project) (Project,
 	if reflect.DeepEqual(was, is) {
 		return is, nil
 	}
-	err := postgres.InTx(ctx, tx, func(tx postgres.Tx) error {
+	grouping, scrub, err := is.rules()
+	if err != nil {
+		return Project{}, err
+	}
+	err = postgres.InTx(ctx, tx, func(tx postgres.Tx) error {
 		return tx.QueryRow(ctx, `
 			update mesher.projects p set name = $2::text, slug = $3::text, status = $4::text, retention_days = $5::integer,
 				sample_rate = $6::double precision, allowed_origins = $7::text[], rate_limit = nullif($8::integer, 0),
-				updated_at = clock_timestamp(), deleted_at = case when $4::text = 'deleting' then clock_timestamp() end
+				monthly_budget = nullif($9::bigint, 0), otlp_severity = $10::integer, grouping_rules = $11::text::jsonb,
+				scrub_rules = $12::text::jsonb, updated_at = clock_timestamp(), deleted_at = case when $4::text = 'deleting' then clock_timestamp() end
 			where p.id = $1::uuid
 			returning `+projectColumns, was.ID, is.Name, is.Slug, string(is.Status), is.RetentionDays, is.SampleRate,
-			is.AllowedOrigins, is.RateLimit).Scan(is.fields()...)
+			is.AllowedOrigins, is.RateLimit, is.MonthlyBudget, is.OTLPSeverity, grouping, scrub).Scan(is.fields()...)
 	})
 	if violates(err, "projects_slug_key") {
 		return Project{}, errSlugTaken(is.Slug)

@@ -11,7 +11,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/scrub"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -26,14 +28,17 @@ func TestCreateProject(t *testing.T) {
 	if diff := cmp.Diff(want, p); diff != "" || p.Number == f.project.Number || p.CreatedAt.IsZero() {
 		t.Errorf("project (-want +got):\n%s", diff)
 	}
+	rules := []grouping.Rule{{Matchers: []grouping.Matcher{{Field: "level", Pattern: "é\\*"}}, Fingerprint: []string{"x"}, Title: "<&>"}}
 	full, err := tenant.CreateProject(ctx, f.app, org, tenant.ProjectChange{
 		Name: ptr("Full"), Slug: ptr("f"), Status: ptr(tenant.ProjectArchived), RetentionDays: ptr(3650), SampleRate: ptr(0.1),
 		AllowedOrigins: ptr([]string{"https://a.example", "HTTPS://A.example:443"}), RateLimit: ptr(math.MaxInt32),
+		MonthlyBudget: ptr(int64(1e15)), OTLPSeverity: ptr(25), GroupingRules: ptr(rules), ScrubRules: ptr(scrub.Rules{IPs: true, SafeKeys: []string{"a*"}}),
 	})
 	must(t, err)
 	want = tenant.Project{
 		ID: full.ID, OrganizationID: org, Number: full.Number, Name: "Full", Slug: "f", Status: tenant.ProjectArchived,
 		RetentionDays: 3650, SampleRate: 0.1, AllowedOrigins: []string{"https://a.example"}, RateLimit: math.MaxInt32, CreatedAt: full.CreatedAt,
+		MonthlyBudget: 1e15, OTLPSeverity: 25, GroupingRules: rules, ScrubRules: scrub.Rules{IPs: true, SafeKeys: []string{"a*"}},
 	}
 	if diff := cmp.Diff(want, full); diff != "" {
 		t.Errorf("project (-want +got):\n%s", diff)

@@ -18,7 +18,7 @@ type Rotation struct {
 	Secret   string // the new key itself, to be shown once
 }
 
-// RotateKey gives a project's key a successor with the same label, environment and lifetime, and lets the old
+// RotateKey gives a project's key a successor with the same label, environment, rate limit and lifetime, and lets the old
 // one live on for overlap, or until it expires if that is sooner. Both happen or neither.
 //
 // A key has one successor at most, so of two who rotate it at the same time one gets the successor's key and the
@@ -38,7 +38,7 @@ func RotateKey(ctx context.Context, db Beginner, project, id uuid.UUID, overlap 
 		if err := mayRotate(ctx, tx, old); err != nil {
 			return err
 		}
-		spec := KeySpec{Label: old.Label, Environment: old.Environment}
+		spec := KeySpec{Label: old.Label, Environment: old.Environment, RateLimit: old.RateLimit}
 		if !old.ExpiresAt.IsZero() {
 			spec.Lifetime = old.ExpiresAt.Sub(old.CreatedAt)
 		}

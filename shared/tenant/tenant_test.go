@@ -1,7 +1,6 @@
 package tenant_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -22,15 +21,15 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // fixture is a database with one project and a key to it.
 type fixture struct {
 	*pgtest.Database
-	admin, app *pgxpool.Pool
-	project    tenant.Project
-	key        string
+	admin, app, ingest *pgxpool.Pool
+	project            tenant.Project
+	key                string
 }
 
 func setup(t *testing.T) *fixture {
 	t.Helper()
 	db := pgtest.New(t)
-	f := &fixture{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App)}
+	f := &fixture{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), ingest: db.Pool(t, pgtest.Ingest)}
 	o, err := tenant.EnsureOrganization(t.Context(), f.admin, "Acme", "acme")
 	must(t, err)
 	f.project, err = tenant.EnsureProject(t.Context(), f.admin, o.ID, "Shop", "shop")
@@ -65,7 +64,7 @@ func (f *fixture) find(t *testing.T, key string) (tenant.Access, error) {
 	t.Helper()
 	hash, err := tenant.HashKey(key)
 	must(t, err)
-	return tenant.FindAccess(t.Context(), f.app, hash)
+	return tenant.FindAccess(t.Context(), f.ingest, hash)
 }
 
 func TestFindAccess(t *testing.T) {
@@ -102,9 +101,14 @@ func TestFindAccess(t *testing.T) {
 			if got.ExpiresAt.IsZero() == tt.expires {
 				t.Errorf("expires at %s", got.ExpiresAt)
 			}
-			got.ExpiresAt = time.Time{}
+			if got.SettingsAt.IsZero() {
+				t.Error("nobody knows when the settings were changed")
+			}
+			got.ExpiresAt, got.SettingsAt = time.Time{}, time.Time{}
 			want := tenant.Access{
-				KeyID: id, ProjectID: f.project.ID, ProjectNumber: f.project.Number, Environment: tt.environment,
+				KeyID: id, ProjectID: f.project.ID, ProjectNumber: f.project.Number, OrganizationID: f.project.OrganizationID,
+				Environment: tt.environment, AllowedOrigins: []string{}, SampleRate: 1, OTLPSeverity: 17,
+				GroupingRules: []byte("[]"), ScrubRules: []byte(`{"defaults": true}`),
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("access (-want +got):\n%s", diff)
@@ -246,96 +250,6 @@ func TestEnsureKey(t *testing.T) {
 	}
 }
 
-// report encodes a report and sends it as Ingest does.
-func (f *fixture) report(t *testing.T, r tenant.UsageReport) error {
-	t.Helper()
-	body, err := json.Marshal(r)
-	must(t, err)
-	return tenant.ReportUsage(t.Context(), f.app, body)
-}
-
-func (f *fixture) usage(t *testing.T, project uuid.UUID) tenant.Usage {
-	t.Helper()
-	var u tenant.Usage
-	must(t, f.admin.QueryRow(t.Context(), `
-		select coalesce(sum(accepted), 0)::bigint, coalesce(sum(rejected), 0)::bigint, coalesce(sum(dropped), 0)::bigint
-		from mesher.usage where project_id = $1`, project).Scan(&u.Accepted, &u.Rejected, &u.Dropped))
-	return u
-}
-
-func TestReportUsage(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	_, id := f.newKey(t, f.project.ID, "")
-	at := time.Now().UTC().Truncate(time.Microsecond)
-	one := tenant.UsageReport{
-		Projects: map[uuid.UUID]tenant.Usage{f.project.ID: {Accepted: 3, Rejected: 2, Dropped: 1}},
-		Keys:     map[uuid.UUID]time.Time{id: at, uuid.New(): at}, // one was deleted
-	}
-	must(t, f.report(t, one))
-	one.Keys[id] = at.Add(-time.Minute) // a slower instance reports later
-	must(t, f.report(t, one))
-	if diff := cmp.Diff(tenant.Usage{Accepted: 6, Rejected: 4, Dropped: 2}, f.usage(t, f.project.ID)); diff != "" {
-		t.Errorf("usage (-want +got):\n%s", diff)
-	}
-	var used time.Time
-	must(t, f.admin.QueryRow(t.Context(), "select last_used_at from mesher.api_keys where id = $1", id).Scan(&used))
-	if !used.Equal(at) {
-		t.Errorf("last used at %s, want %s", used, at)
-	}
-	must(t, f.report(t, tenant.UsageReport{}))
-	if err := tenant.ReportUsage(t.Context(), f.app, []byte("nonsense")); err == nil {
-		t.Error("nonsense was reported")
-	}
-}
-
-// TestReportUsage_Together has many instances report on the same projects and keys at the same time.
-func TestReportUsage_Together(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	r := tenant.UsageReport{Projects: map[uuid.UUID]tenant.Usage{}, Keys: map[uuid.UUID]time.Time{}}
-	for range 200 {
-		r.Projects[uuid.New()] = tenant.Usage{Accepted: 1, Dropped: 2}
-		_, id := f.newKey(t, f.project.ID, "")
-		r.Keys[id] = time.Now()
-	}
-	const instances, times = 8, 15
-	var wg sync.WaitGroup
-	for i := range instances {
-		pool := f.Pool(t, pgtest.App)
-		// Each knows some of the keys only, so that no two statements look the same to the planner.
-		mine := tenant.UsageReport{Projects: r.Projects, Keys: map[uuid.UUID]time.Time{}}
-		n := 0
-		for id, at := range r.Keys {
-			if n++; n > 200/(1+i%4) {
-				break
-			}
-			mine.Keys[id] = at
-		}
-		wg.Go(func() {
-			for range times {
-				for id, at := range mine.Keys {
-					mine.Keys[id] = at.Add(time.Second)
-				}
-				body, err := json.Marshal(mine)
-				if err == nil {
-					err = tenant.ReportUsage(t.Context(), pool, body)
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	for project := range r.Projects {
-		want := tenant.Usage{Accepted: instances * times, Dropped: 2 * instances * times}
-		if diff := cmp.Diff(want, f.usage(t, project)); diff != "" {
-			t.Fatalf("usage (-want +got):\n%s", diff)
-		}
-	}
-}
-
 // TestAccess_StaysWithinItsProject checks that one tenant's key, usage and projects say nothing about another's.
 func TestAccess_StaysWithinItsProject(t *testing.T) {
 	t.Parallel()
@@ -353,7 +267,7 @@ func TestAccess_StaysWithinItsProject(t *testing.T) {
 	if mine.ProjectID != f.project.ID || theirs.ProjectID != p.ID || mine.ProjectNumber == theirs.ProjectNumber {
 		t.Errorf("mine opens %v, theirs %v", mine, theirs)
 	}
-	must(t, f.report(t, tenant.UsageReport{Projects: map[uuid.UUID]tenant.Usage{p.ID: {Accepted: 5}}}))
+	f.report(t, tenant.UsageReport{At: time.Now(), Minutes: []tenant.MinuteUsage{{Project: p.ID, At: time.Now(), Usage: tenant.Usage{Accepted: 5}}}})
 	if got := f.usage(t, f.project.ID); got != (tenant.Usage{}) {
 		t.Errorf("another's usage counts as %v", got)
 	}

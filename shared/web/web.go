@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,18 +69,20 @@ func guard(f HandlerFunc, w http.ResponseWriter, r *http.Request) (err error) {
 	return f(w, r)
 }
 
-// LogFailure writes one line a failed request. The query is left out: it may hold a key. So is the text of an
-// error that is the client's own, which may repeat what the client sent; the client was told it.
-func LogFailure(ctx context.Context, log *slog.Logger, method, path string, err error) {
+// LogFailure writes one line a failed request, with what else the caller knows. The query is left out: it may hold a key.
+// So is the text of an error that is the client's own, which may repeat what the client sent; the client was told it. Who
+// limits clients logs that: they can cause any number of refusals.
+func LogFailure(ctx context.Context, log *slog.Logger, method, path string, err error, more ...slog.Attr) {
 	kind := fault.KindOf(err)
+	level := kind.Level()
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("path", path),
 		slog.Int("status", kind.Status()), slog.String("code", fault.CodeOf(err)),
 	}
-	if kind.Level() > slog.LevelInfo {
+	if level > slog.LevelInfo {
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
-	log.LogAttrs(ctx, kind.Level(), "request failed", attrs...)
+	log.LogAttrs(ctx, level, "request failed", append(attrs, more...)...)
 }
 
 // Fail answers err as application/problem+json (RFC 9457) with the stable field `code`. The cause of an
@@ -116,7 +119,7 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 // write encodes v first, so that a value that cannot be encoded is a clean 500. An error of writing is a
 // client that went away; nobody is left to be told.
 func write(w http.ResponseWriter, contentType string, status int, v any) {
-	b, err := json.Marshal(v)
+	b, err := encode(v)
 	if err != nil {
 		http.Error(w, "the answer cannot be encoded", http.StatusInternalServerError)
 		return
@@ -124,9 +127,18 @@ func write(w http.ResponseWriter, contentType string, status int, v any) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(b)+1))
+	h.Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n'))
+	_, _ = w.Write(b)
+}
+
+// encode writes JSON as people read it in a terminal: <, > and & as they are. No page includes what is answered.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
 }
 
 // RetryAfter formats d as the header of that name holds it: whole seconds, rounded up, at least 1.

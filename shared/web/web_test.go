@@ -61,6 +61,7 @@ func TestHandler_AnswersProblems(t *testing.T) {
 		status     int
 		retryAfter string
 		want       map[string]any
+		says       string // as it stands there
 	}{
 		{
 			name: "with what the client should fix", err: fault.Wrap(cause, fault.Invalid, "level is %q", "bad"), status: 400,
@@ -79,6 +80,12 @@ func TestHandler_AnswersProblems(t *testing.T) {
 			name: "with a code of its own", err: fault.Wrap(cause, fault.Conflict, "taken").Named("slug_taken"), status: 409,
 			want: map[string]any{
 				"type": "about:blank", "title": "Conflict", "status": 409.0, "code": "slug_taken", "detail": "taken",
+			},
+		},
+		{
+			name: "readable in a terminal", err: fault.New(fault.Invalid, "Anna & <b@example.com>"), status: 400, says: `"Anna & <b@example.com>"`,
+			want: map[string]any{
+				"type": "about:blank", "title": "Bad Request", "status": 400.0, "code": "invalid", "detail": "Anna & <b@example.com>",
 			},
 		},
 		{
@@ -107,6 +114,9 @@ func TestHandler_AnswersProblems(t *testing.T) {
 			if resp.StatusCode != tt.status || resp.Header.Get("Content-Type") != "application/problem+json" ||
 				resp.Header.Get("Retry-After") != tt.retryAfter {
 				t.Errorf("status %d, headers %v", resp.StatusCode, resp.Header)
+			}
+			if !strings.Contains(body, tt.says) {
+				t.Errorf("%s, want %s", body, tt.says)
 			}
 			var got map[string]any
 			if err := json.Unmarshal([]byte(body), &got); err != nil {

@@ -23,13 +23,13 @@ func RealisticAt(rng *rand.Rand, i int, at time.Time) []byte {
 	service := services[issue%len(services)]
 	kind := kinds[issue%len(kinds)]
 	route := routes[(issue/2)%len(routes)]
-	user := rng.IntN(5000)
+	user := rng.IntN(1000)
 
 	b := make([]byte, 0, 3072)
 	b = fmt.Appendf(b, `{"event_id":"%016x%016x","timestamp":"%s","level":"%s","platform":"go","logger":"http",`,
 		rng.Uint64(), rng.Uint64()|1, at.UTC().Format("2006-01-02T15:04:05.000000Z07:00"), levels[issue%len(levels)])
 	b = fmt.Appendf(b, `"environment":"%s","release":"%s@1.%d.%d","server_name":"%s-%x","transaction":"%s",`,
-		pick(rng, environments), service, 4+rng.IntN(3), rng.IntN(10), service, rng.Uint32()&0xfffff, route)
+		pick(rng, environments), service, 4+rng.IntN(3), rng.IntN(10), service, rng.Uint32()%40, route)
 	b = fmt.Appendf(b, `"trace_id":"%016x%016x",`, rng.Uint64()|1, rng.Uint64())
 	b = fmt.Appendf(b, `"tags":{"region":"%s","customer":"c%d","http.status":"%d","runtime":"go1.26"},`,
 		pick(rng, regions), rng.IntN(300), 500+rng.IntN(4))
