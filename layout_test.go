@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/mesherhq/mesher/shared/event"
+	"github.com/mesherhq/mesher/shared/sentry"
 )
 
 var update = flag.Bool("update", false, "rewrite the README's tables")
@@ -142,6 +143,9 @@ func TestReadme(t *testing.T) {
 	})
 	t.Run("lists the settings", func(t *testing.T) {
 		section(t, "settings", settingsTable())
+	})
+	t.Run("lists the item types of envelopes", func(t *testing.T) {
+		section(t, "items", itemsTable())
 	})
 	t.Run("lists the limits of an event", func(t *testing.T) {
 		section(t, "limits", limitsTable())
@@ -364,6 +368,17 @@ func functionsTable() string {
 }
 
 // limitsTable lists the limits of an event, those with the same consequence in one row.
+// itemsTable says what becomes of each item of a Sentry envelope, and how limits call it.
+func itemsTable() string {
+	var b strings.Builder
+	b.WriteString("| Item | What it is | What becomes of it | Rate-limit category |\n|---|---|---|---|\n")
+	for _, item := range sentry.Types() {
+		row(&b, "`"+item.Name+"`", item.Doc, string(item.Action), "`"+item.Category+"`")
+	}
+	row(&b, "any other", "not known to this version", string(sentry.Counted), "none")
+	return b.String()
+}
+
 func limitsTable() string {
 	var order []string
 	limits := map[string][]string{}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/fault"
-	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/issue"
 	"github.com/mesherhq/mesher/shared/page"
 )
@@ -200,69 +199,39 @@ func TestFindEvent(t *testing.T) {
 	}
 }
 
-func TestExplainGrouping(t *testing.T) {
+func TestListIssueEvents_KeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	e := event.Event{Level: event.Error, Message: "order 7 is lost", Tags: []byte("{}"), Extra: []byte("{}")}
-	grouping.Group(f.project.ID, &e)
-	id := f.open(t, f.project.ID, "a")
-	f.send(t, f.project.ID, sent{print: "a", at: f.now})
-	_, err := f.admin.Exec(t.Context(), "update mesher.events set message = $1::text, fingerprint = $2::uuid", e.Message, e.Fingerprint)
-	must(t, err)
-	_, err = f.admin.Exec(t.Context(), "update mesher.issue_fingerprints set fingerprint = $1::uuid", e.Fingerprint)
-	must(t, err)
-	g, err := issue.ExplainGrouping(t.Context(), f.app, f.project.ID, id, nil)
-	must(t, err)
-	if g.Differs || g.Now.Fingerprint != e.Fingerprint || g.StoredVersion != 1 || g.Now.Reason != grouping.Message || len(g.Now.Parts) == 0 {
-		t.Errorf("%+v", g)
+	read := func(id uuid.UUID, limit int, filter issue.EventFilter) []uuid.UUID {
+		got, _ := pages(t, limit, func(r page.Request) (page.Of[issue.EventSummary], error) {
+			return issue.ListIssueEvents(t.Context(), f.app, f.project.ID, id, filter, r)
+		})
+		return got
 	}
-	rules := []grouping.Rule{{Matchers: []grouping.Matcher{{Field: "message", Pattern: "order *"}}, Fingerprint: []string{"orders"}}}
-	g, err = issue.ExplainGrouping(t.Context(), f.app, f.project.ID, id, rules)
-	must(t, err)
-	if !g.Differs || g.Now.Reason != grouping.ByRule || g.Now.Rule != 1 || g.Stored != e.Fingerprint {
-		t.Errorf("with a rule: %+v", g)
-	}
-}
-
-func TestErase_GoesOnWhereItEnded(t *testing.T) {
-	t.Parallel()
-	f := setup(t)
-	f.open(t, f.project.ID, "a")
-	for d := range 4 {
-		at := f.now.AddDate(0, 0, -d)
-		f.send(t, f.project.ID, sent{print: "a", at: at, user: "7", email: "Anna@example.com"}, sent{print: "a", at: at, user: "8"},
-			sent{print: "a", at: at, email: "anna@Example.com"})
-	}
-	_, err := f.admin.Exec(t.Context(), `
-		insert into mesher.issue_users (project_id, fingerprint, user_hash, seen_hour)
-		select $1::uuid, $2::uuid, h, now() from unnest(array[$3::uuid, $4::uuid]) h`,
-		f.project.ID, fingerprint("a"), issue.UserHash(f.project.ID, "7"), issue.UserHash(f.project.ID, "8"))
-	must(t, err)
-	var events, days int64
-	var before time.Time
-	for range 10 {
-		out, err := issue.Erase(t.Context(), f.app, f.project.ID, issue.Subject{Email: "anna@example.com"}, before, 0)
-		must(t, err)
-		events += out.Events
-		days += int64(out.DaysDone)
-		if out.Done {
-			break
+	t.Run("when one fingerprint has many events that the filter leaves out", func(t *testing.T) {
+		id := f.open(t, f.project.ID, "many", "few")
+		for n := range 50 {
+			f.send(t, f.project.ID, sent{print: "many", at: f.now.Add(-time.Duration(n) * time.Second), environment: "x"})
 		}
-		if out.DaysDone != 1 || out.DaysLeft != 4-int(days) {
-			t.Fatalf("%+v", out)
+		want := f.send(t, f.project.ID, sent{print: "many", at: f.now.Add(-time.Minute), environment: "y"},
+			sent{print: "few", at: f.now.Add(-2 * time.Minute), environment: "y"}, sent{print: "many", at: f.now.Add(-3 * time.Minute), environment: "y"})
+		for limit := 1; limit < 5; limit++ {
+			if diff := cmp.Diff(want, read(id, limit, issue.EventFilter{Environment: "y"})); diff != "" {
+				t.Errorf("%d at a time (-want +got):\n%s", limit, diff)
+			}
 		}
-		before, err = time.Parse(time.DateOnly, out.ContinueBefore)
-		must(t, err)
-	}
-	if events != 8 || days != 4 {
-		t.Errorf("%d events of %d days", events, days)
-	}
-	if left := f.text(t, "select string_agg(coalesce(user_id, 'none'), ' ') from mesher.events"); left != "8 8 8 8" {
-		t.Errorf("left are events of %s", left)
-	}
-	if left := f.text(t, "select string_agg(user_hash::text, ' ') from mesher.issue_users"); left != issue.UserHash(f.project.ID, "8").String() {
-		t.Errorf("left are traces of %s", left)
-	}
-	_, err = issue.Erase(t.Context(), f.app, f.project.ID, issue.Subject{}, time.Time{}, 0)
-	wants(t, "of nobody", err, fault.Invalid, "")
+	})
+	t.Run("of events of one moment", func(t *testing.T) {
+		id := f.open(t, f.project.ID, "moment")
+		var want []uuid.UUID
+		for range 40 {
+			want = append(want, f.send(t, f.project.ID, sent{print: "moment", at: f.now})...)
+		}
+		slices.SortFunc(want, func(a, b uuid.UUID) int { return slices.Compare(b[:], a[:]) })
+		for _, limit := range []int{1, 3, 39} {
+			if diff := cmp.Diff(want, read(id, limit, issue.EventFilter{})); diff != "" {
+				t.Errorf("%d at a time (-want +got):\n%s", limit, diff)
+			}
+		}
+	})
 }
