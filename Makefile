@@ -14,6 +14,13 @@ run: ## run the whole platform on this machine
 .PHONY: test
 test: ## run every test, in random order
 	go test -shuffle=on -timeout=10m ./...
+	cd test/conformance && go test -count=1 -shuffle=on -timeout=10m ./...
+
+.PHONY: conformance
+conformance: ## drive real SDKs against the platform: Go, Node.js (>= 20.19), Python, Chromium
+	@test/conformance/install .cache/conformance/python
+	cd test/conformance && CONFORMANCE_PYTHON="$(CURDIR)/.cache/conformance/python/bin/python" \
+		go test -tags=conformance -count=1 -shuffle=on -timeout=10m ./...
 
 .PHONY: race
 race: ## run every test under the race detector
@@ -47,6 +54,7 @@ lint: $(LINT) ## check format, vet and lint
 	@out=$$(gofmt -l .) && { [ -z "$$out" ] || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }; }
 	go vet ./...
 	$(LINT) run
+	cd test/conformance && $(CURDIR)/$(LINT) run --build-tags=conformance
 
 .PHONY: fmt
 fmt: $(LINT) ## format the code
