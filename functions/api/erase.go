@@ -22,7 +22,8 @@ func (f *Function) eraseRoutes() {
 		Role: string(tenant.Admin), Summary: "Erase a user's events",
 		Doc: "Erases the events of a user, found by id, by e-mail address or by either, and what else is kept of the user. It begins at the " +
 			"newest day and stops after about 20 s: unless done, call again with the same user and continue_before as before. Calling " +
-			"again does no harm. Counts of events stay as they are; the audit log gets a hash of the id or address.",
+			"again does no harm. Counts of events stay as they are, and a user who comes back counts as affected again from the next " +
+			"hour on; the audit log gets a hash of the id or address.",
 	}, f.eraseUser)
 }
 

@@ -17,8 +17,8 @@ import (
 
 func (f *Function) issueChangeRoutes() {
 	const states = "A resolved issue opens again with the next event, or, resolved in the next release, with the next event of a release " +
-		"that is not known yet. An ignored one stays so until its end, if it has one. Events of a discarded issue are no longer stored; " +
-		"discarding needs the role admin. "
+		"that is not known yet. An ignored one stays so until its end, if it has one. Events of a discarded issue are no longer stored, " +
+		"and up to a minute longer when it is no longer discarded: instances remember that; discarding needs the role admin. "
 	rest.Handle(f.api, rest.Route{
 		ID: "update-issue", Method: http.MethodPatch, Path: pathIssue, Tag: tagIssues, Scope: account.ScopeWrite,
 		Role: string(tenant.Member), Summary: "Change an issue",

@@ -87,12 +87,16 @@ func originAllowed(allowed []string, origin string) bool {
 		}
 		scheme, domain, wild := strings.Cut(a, "*.")
 		rest, same := strings.CutPrefix(origin, scheme)
-		if wild && same && len(rest) > len(domain)+1 && strings.HasSuffix(rest, "."+domain) {
+		sub, under := strings.CutSuffix(rest, "."+domain)
+		if wild && same && under && sub != "" && strings.Trim(sub, hostCharacters) == "" {
 			return true
 		}
 	}
 	return false
 }
+
+// hostCharacters are all that stands in the name of a host, after normalOrigin.
+const hostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-."
 
 // normalOrigin returns origin as a project's allowed origins are kept: in lower case, without the usual port.
 func normalOrigin(origin string) string {

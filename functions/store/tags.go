@@ -68,6 +68,9 @@ func (m *memory) newTags(e *event.Event) bool {
 		}
 	}
 	for key, quoted := range rawjson.Object(e.Tags) {
+		if isColumn(string(key)) {
+			continue
+		}
 		keyHash, keyOK := m.hashQuoted(key)
 		valueHash, valueOK := m.hashQuoted(quoted)
 		if keyOK && valueOK && rawjson.KindOf(quoted) == rawjson.String {
@@ -179,11 +182,21 @@ func (m *memory) valuesOf(e *event.Event, anew bool) []tagValue {
 		add(key, value)
 	}
 	for key, quoted := range rawjson.Object(e.Tags) {
-		if rawjson.KindOf(quoted) == rawjson.String {
-			add(rawjson.Unquote(key), rawjson.Unquote(quoted))
+		if name := rawjson.Unquote(key); rawjson.KindOf(quoted) == rawjson.String && !isColumn(name) {
+			add(name, rawjson.Unquote(quoted))
 		}
 	}
 	return values
+}
+
+// isColumn reports whether a tag is called like what columnTags yields. Such a tag stays with its event; among the tags of
+// issues it would pass for the column.
+func isColumn(key string) bool {
+	switch key {
+	case "environment", "release", "level", "server_name", "transaction", "platform", "logger", "user":
+		return true
+	}
+	return false
 }
 
 func short(s string) bool {

@@ -58,7 +58,7 @@ func TestFunction_WritesTags(t *testing.T) {
 	twin := plain(fingerprint, noon.Add(time.Second), `{"a":"1","environment":"production"}`)
 	acked(t, fs[0], pack(project, e, twin, plain(fingerprint, noon.Add(-2*time.Hour), `{"a":"2"}`)))
 	want := map[string]string{
-		"a=1": "12:00", "a=2": "10:00", "quoted \"key\"=Grüße\n'\\": "12:00", "long=" + long: "12:00", "environment=mine": "12:00",
+		"a=1": "12:00", "a=2": "10:00", "quoted \"key\"=Grüße\n'\\": "12:00", "long=" + long: "12:00",
 		"empty=": "12:00", "environment=production": "12:00", "release=r1": "12:00", "server_name=host": "12:00",
 		"transaction=/cart": "12:00", "platform=go": "12:00", "logger=http": "12:00", "user=42": "12:00", "level=error": "12:00",
 	}

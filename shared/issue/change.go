@@ -64,6 +64,9 @@ func Apply(ctx context.Context, tx postgres.Tx, project uuid.UUID, who Actor, id
 	return out, c.reassign(ctx, tx, project, who, people)
 }
 
+// ignoreMost is how far ahead the end of ignoring may lie.
+const ignoreMost = 3653 * 24 * time.Hour
+
 func (c Change) check(ctx context.Context, tx postgres.Tx, project uuid.UUID, issues int) error {
 	ends := !c.IgnoreUntil.IsZero() || c.IgnoreEvents != 0
 	switch {
@@ -77,6 +80,8 @@ func (c Change) check(ctx context.Context, tx postgres.Tx, project uuid.UUID, is
 		return fault.New(fault.Invalid, "until when to ignore goes with the status ignored")
 	case c.IgnoreEvents < 0 || !c.IgnoreUntil.IsZero() && !c.IgnoreUntil.After(time.Now()):
 		return fault.New(fault.Invalid, "ignoring has to end in the future; leave the end out to ignore for good")
+	case c.IgnoreUntil.After(time.Now().Add(ignoreMost)):
+		return fault.New(fault.Invalid, "ignoring may end in ten years at the latest; leave the end out to ignore for good")
 	case c.Assignee != uuid.Nil && c.Unassign:
 		return fault.New(fault.Invalid, "an issue is either assigned or unassigned; give one of assignee and unassign")
 	}
