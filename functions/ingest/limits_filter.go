@@ -24,7 +24,9 @@ func sampled(a *tenant.Access, event uuid.UUID) bool {
 	return float64(x>>11)/(1<<53) < a.SampleRate
 }
 
-// discarded reports whether the event belongs to an issue whose events the project does not want.
+// discarded reports whether the event belongs to an issue whose events the project does not want. Its former fingerprint
+// is none of its business: the event's own may have an issue that is wanted, and where it has none, Store binds it to the
+// discarded one, as it must before there is yet another version of grouping. From then on it is found here.
 func discarded(a *tenant.Access, fingerprint uuid.UUID) bool {
 	if len(a.Discarded) == 0 {
 		return false

@@ -27,6 +27,7 @@ type parcel struct {
 // row is one event, already in the form that COPY takes, and what is counted about it.
 type row struct {
 	id, eventID, fingerprint uuid.UUID
+	former                   uuid.UUID // as of the event
 	receivedAt               time.Time
 	level                    event.Level
 	title, culprit, release  string
@@ -74,7 +75,7 @@ func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease, known *memory) (
 		start := len(tuples)
 		tuples = AppendTuple(tuples, project, &e)
 		p.rows = append(p.rows, row{
-			id: e.ID, eventID: e.EventID, fingerprint: e.Fingerprint, receivedAt: e.ReceivedAt, level: e.Level,
+			id: e.ID, eventID: e.EventID, fingerprint: e.Fingerprint, former: e.Former, receivedAt: e.ReceivedAt, level: e.Level,
 			title: e.Title, culprit: e.Culprit, release: e.Release, user: userHash(project, &e), newTags: known.newTags(&e),
 			tuple: tuples[start:len(tuples):len(tuples)], line: line,
 		})

@@ -16,6 +16,7 @@ type look struct {
 	stored    map[uuid.UUID]bool // event ids
 	retention time.Duration
 	standings map[uuid.UUID]standing // of fingerprints, without those that have nothing special
+	heirs     bool                   // some of them get the issue of another
 }
 
 // standing is what is special about a fingerprint.
@@ -24,12 +25,16 @@ type standing struct {
 	discarded bool // its events are not wanted
 	changes   bool // its issue is resolved or ignored, and events may end that
 	crowded   bool // it has so many users that no more are kept
+
+	former uuid.UUID // the fingerprint whose issue it gets, if it is unbound; discarded and changes are of that issue
+	late   bool      // it gets that only when the other rows of the batch are counted
 }
 
 func (l look) of(fingerprint uuid.UUID) standing { return l.standings[fingerprint] }
 
 // standingsSQL returns the query for what is special about fingerprints: by index, each by itself, like event ids.
-// Users are counted where an issue has very many and it is not known for this hour.
+// Users are counted where an issue has very many and it is not known for this hour. Former fingerprints are among
+// them, but are not asked for their users: they get none.
 func standingsSQL(project uuid.UUID, rows []row, known *memory) string {
 	all := make([]uuid.UUID, len(rows))
 	for i := range rows {
@@ -41,6 +46,10 @@ func standingsSQL(project uuid.UUID, rows []row, known *memory) string {
 		_, ok := known.crowd(f, h)
 		return !ok
 	})
+	if formers := formersOf(rows, all); len(formers) > 0 {
+		counted = append(counted, formers...)
+		all = distinct(append(all, formers...))
+	}
 	return strings.NewReplacer("$project", project.String(), "$all", commas(all), "$counted", commas(counted),
 		"$most", strconv.Itoa(usersMost)).Replace(`
 select k.id, coalesce(i.status, ''), coalesce(i.user_count, 0) >= $most, case

@@ -115,7 +115,8 @@ func lockKey(project uuid.UUID) int64 {
 // before COPY would leave row bytes on the wire to be read as protocol messages.
 func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome, w work) error {
 	if len(rows) == 0 {
-		if _, err := pg.Exec(ctx, usageSQL(project, n)+"; commit").ReadAll(); err != nil {
+		sql := strings.Join(append(w.statements, usageSQL(project, n), "commit"), "; ")
+		if _, err := pg.Exec(ctx, sql).ReadAll(); err != nil {
 			return fmt.Errorf("count events: %w", err)
 		}
 		return nil

@@ -32,8 +32,14 @@ func plan(project uuid.UUID, rows []row, found look, known *memory, tagsMost int
 	if len(w.tags) > 0 {
 		add(tagsSQL(project, w.tags))
 	}
-	w.users = known.pickUsers(rows, found)
-	add(countersSQL(project, rows, found, w.users))
+	for _, part := range found.parts(rows) {
+		if heirs := found.heirsOf(part); len(heirs) > 0 {
+			add(bindSQL(project, heirs), nil)
+		}
+		users := known.pickUsers(part, found)
+		add(countersSQL(project, part, found, users))
+		w.users = append(w.users, users...)
+	}
 	seen, e := sightings(rows, found)
 	if e != nil {
 		return w, e

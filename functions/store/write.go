@@ -157,9 +157,10 @@ var errNoProject = fault.New(fault.Invalid, "the project does not exist")
 
 // choice is which rows of a batch are inserted, which never can be, and how many are which.
 type choice struct {
-	fresh   []row
-	refused []refusal
-	n       outcome
+	fresh    []row
+	refused  []refusal
+	unwanted []heir // fingerprints that get an issue which is discarded
+	n        outcome
 }
 
 // transact stores rows in one transaction of two round trips. With each set it takes one more, and leaves the
@@ -180,7 +181,7 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		if err != nil {
 			return err
 		}
-		c = w.choose(rows, found)
+		c = w.choose(rows, &found)
 		if each {
 			done, err = commitEach(ctx, pg, project, &c, found, w.memory)
 			return err
@@ -188,6 +189,7 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		if done, err = plan(project, c.fresh, found, w.memory, tagRowsMost); err != nil {
 			return err
 		}
+		done.statements = append(c.statements(project), done.statements...)
 		return commit(ctx, pg, project, c.fresh, c.n, done)
 	}()
 	if err == nil {
@@ -206,7 +208,7 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 // choose returns the rows that are to be inserted: each event once, none that is stored already, none that
 // is older than the project keeps events, none of an issue that is discarded, and none that is from the future,
 // which are refused.
-func (w *writer) choose(rows []row, found look) choice {
+func (w *writer) choose(rows []row, found *look) choice {
 	var (
 		c      = choice{fresh: make([]row, 0, len(rows))}
 		oldest = w.now().Add(-found.retention)
@@ -219,8 +221,8 @@ func (w *writer) choose(rows []row, found look) choice {
 			c.n.expired++
 		case found.stored[r.eventID]:
 			c.n.duplicates++
-		case found.of(r.fingerprint).discarded:
-			c.n.filtered++
+		case found.adopt(r).discarded:
+			c.discard(r, found)
 		case r.receivedAt.After(latest):
 			c.refused = append(c.refused, refusal{r, errFuture})
 		default:
@@ -229,6 +231,7 @@ func (w *writer) choose(rows []row, found look) choice {
 		}
 	}
 	c.n.stored = len(c.fresh)
+	found.follow(c.fresh)
 	return c
 }
 

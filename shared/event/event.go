@@ -45,6 +45,7 @@ type Event struct {
 	ID          uuid.UUID // version 7; its milliseconds equal ReceivedAt
 	EventID     uuid.UUID // the client's id, by which duplicates are recognised; uuid.Nil until somebody sets it
 	Fingerprint uuid.UUID // the group of events this one belongs to, set by package grouping
+	Former      uuid.UUID // Fingerprint by the version of grouping before; uuid.Nil when there is none or it is the same
 
 	ReceivedAt time.Time // when the server took it; UTC, whole milliseconds
 	OccurredAt time.Time // when it happened by the client's clock; UTC, whole microseconds

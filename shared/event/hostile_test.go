@@ -143,7 +143,7 @@ func TestHostileEvents(t *testing.T) {
 				}
 				return
 			}
-			e.EventID, e.Fingerprint = e.ID, uuid.New()
+			e.EventID, e.Fingerprint, e.Former = e.ID, uuid.New(), uuid.New()
 			checkSize(t, len(s.raw), &e, &limits)
 			if len(e.Meta) > 45<<10 {
 				t.Errorf("meta has %d bytes", len(e.Meta))

@@ -21,6 +21,7 @@ const Schema = 1
 //	rcv                    ReceivedAt, milliseconds since the epoch
 //	occ                    OccurredAt, microseconds since the epoch
 //	lvl                    Level
+//	was                    Former
 //	msg, xtype, xval       Message, ExceptionType, ExceptionValue
 //	title, culprit         Title, Culprit
 //	env, rel, plat, tx     Environment, Release, Platform, Transaction
@@ -40,6 +41,9 @@ func (e *Event) AppendLine(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `","rcv":`...), e.ReceivedAt.UnixMilli(), 10)
 	dst = strconv.AppendInt(append(dst, `,"occ":`...), e.OccurredAt.UnixMicro(), 10)
 	dst = append(append(append(dst, `,"lvl":"`...), e.Level...), '"')
+	if e.Former != uuid.Nil {
+		dst = append(appendUUID(append(dst, `,"was":"`...), e.Former), '"')
+	}
 	for i := range texts {
 		if text := *texts[i].of(e); text != "" {
 			dst = append(append(append(dst, ',', '"'), texts[i].name...), '"', ':')
@@ -62,6 +66,9 @@ func (e *Event) LineSize() int {
 	size := len(`{"v":1,"id":"","eid":"","fp":"","rcv":,"occ":,"lvl":""}`) + 3*len(uuidForm) + len(e.Level) +
 		len(strconv.AppendInt(digits[:0], e.ReceivedAt.UnixMilli(), 10)) +
 		len(strconv.AppendInt(digits[:0], e.OccurredAt.UnixMicro(), 10))
+	if e.Former != uuid.Nil {
+		size += len(`,"was":""`) + len(uuidForm)
+	}
 	for i := range texts {
 		if text := *texts[i].of(e); text != "" {
 			size += len(`,"":`) + len(texts[i].name) + rawjson.StringSize(text)

@@ -44,6 +44,9 @@ func anyEvent(rng *rand.Rand) event.Event {
 		UserInfo: object(), Contexts: object(), Request: object(), SDK: object(),
 		ClientFingerprint: piece(`["a",`, `"b"]`), Meta: object(),
 	}
+	if rng.IntN(2) == 0 {
+		e.Former = uuid.New()
+	}
 	return e
 }
 
@@ -76,6 +79,25 @@ func TestDecodeLinePassesOverUnknownMembers(t *testing.T) {
 	}
 }
 
+func TestDecodeLineReadsLinesWithoutFormer(t *testing.T) {
+	t.Parallel()
+	want := anyEvent(rand.New(rand.NewPCG(9, 10)))
+	want.Former = uuid.New()
+	line := want.AppendLine(nil)
+	member := fmt.Sprintf(`,"was":"%s"`, want.Former)
+	if !bytes.Contains(line, []byte(member)) {
+		t.Fatalf("no %s in %s", member, line)
+	}
+	line, want.Former = bytes.Replace(line, []byte(member), nil, 1), uuid.Nil
+	got := event.Event{Former: uuid.New()}
+	if err := event.DecodeLine(line, &got); err != nil || !cmp.Equal(want, got) {
+		t.Errorf("DecodeLine(%s) = %v\n%s", line, err, cmp.Diff(want, got))
+	}
+	if again := got.AppendLine(nil); !bytes.Equal(line, again) || got.LineSize() != len(line) {
+		t.Errorf("the line of an event without a former fingerprint is %s, want %s", again, line)
+	}
+}
+
 func TestDecodeLineRefuses(t *testing.T) {
 	t.Parallel()
 	e := event.Event{ID: event.NewID(received), EventID: uuid.New(), Fingerprint: uuid.New(), ReceivedAt: received, Level: event.Info, Message: "m"}
@@ -104,6 +126,8 @@ func TestDecodeLineRefuses(t *testing.T) {
 		{"a nil id", swap(e.EventID.String(), uuid.Nil.String()), `member "eid" of a line is not valid`},
 		{"an id of another time", swap(e.ID.String(), event.NewID(received.Add(time.Second)).String()), "id "},
 		{"an id of another version", swap(e.ID.String(), uuid.New().String()), "id "},
+		{"a former fingerprint that is nil", swap(`,"tags"`, fmt.Sprintf(`,"was":"%s","tags"`, uuid.Nil)), `member "was" of a line is not valid`},
+		{"a former fingerprint that is none", swap(`,"tags"`, `,"was":1,"tags"`), `member "was" of a line is not valid`},
 		{"a time as text", swap(`"occ":`, `"occ":"x","o":`), `member "occ" of a line is not valid`},
 		{"a time too late", swap(`"occ":`, `"occ":9223372036854775807,"o":`), `member "occ" of a line is not valid`},
 		{"a message that is no text", swap(`"msg":"m"`, `"msg":1`), `member "msg" of a line is not valid`},

@@ -90,6 +90,8 @@ func (e *Event) readMember(key, value []byte) (bit int, ok bool) {
 	case "lvl":
 		e.Level, ok = ParseLevel(rawjson.Unquote(value))
 		return hasLevel, ok && len(value) == len(e.Level)+len(`""`)
+	case "was":
+		return 0, readUUID(value, &e.Former)
 	case "tags":
 		bit = hasTags
 	case "extra":

@@ -67,7 +67,7 @@ func Explain(projectID uuid.UUID, e *event.Event, rules *Rules) Explanation {
 	x := &Explanation{Version: Version}
 	p.notes = x
 	x.Reason = p.collect(rules, e)
-	x.Fingerprint = p.hash(projectID, x.Reason)
+	x.Fingerprint = p.hash(Version, projectID, x.Reason)
 	x.Culprit = p.culprit(e.Transaction)
 	x.Parts = make([]Part, 0, len(p.ends))
 	for i := range p.ends {

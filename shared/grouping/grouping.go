@@ -31,7 +31,7 @@ import (
 )
 
 // Version is the version of the rules. It is hashed with the parts, so that rules can change without two
-// generations of fingerprints meeting by chance.
+// generations of fingerprints meeting by chance. How it goes up: see Grouper.
 const Version = 1
 
 // Reason says which parts decided. It is hashed with them.
@@ -52,19 +52,14 @@ func Group(projectID uuid.UUID, e *event.Event) { GroupWith(nil, projectID, e) }
 
 // GroupWith is Group with the rules of the project, which may be nil.
 func GroupWith(rules *Rules, projectID uuid.UUID, e *event.Event) {
-	p := newParts()
-	defer p.release()
-	reason := p.collect(rules, e)
-	e.Fingerprint = p.hash(projectID, reason)
-	e.Title = p.title(e)
-	e.Culprit = p.culprit(e.Transaction)
+	Current().Group(rules, projectID, e)
 }
 
-// hash returns the fingerprint: the first 16 bytes of a SHA-256 with the marks of a UUID of version 8, which
-// is the one for values of one's own making.
-func (p *parts) hash(projectID uuid.UUID, reason Reason) uuid.UUID {
+// hash returns the fingerprint of a version: the first 16 bytes of a SHA-256 with the marks of a UUID of version 8,
+// which is the one for values of one's own making.
+func (p *parts) hash(version byte, projectID uuid.UUID, reason Reason) uuid.UUID {
 	copy(p.text, projectID[:])
-	p.text[len(projectID)] = Version
+	p.text[len(projectID)] = version
 	p.text[len(projectID)+1] = reason[0] // the initials differ
 	sum := sha256.Sum256(p.text)
 	id := uuid.UUID(sum[:16])

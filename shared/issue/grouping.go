@@ -50,8 +50,8 @@ func (g Grouping) note() string {
 	case !g.Differs:
 		return "an event like this is grouped today as it was"
 	case g.StoredVersion != 0 && g.StoredVersion != grouping.Version:
-		return fmt.Sprintf("the event was grouped by version %d of the rules of grouping; version %d groups events like this "+
-			"differently, so that they open an issue of their own", g.StoredVersion, grouping.Version)
+		return fmt.Sprintf("the event was grouped by version %d of the rules of grouping; version %d gives events like this "+
+			"another fingerprint, which belongs to this issue too unless it had one already", g.StoredVersion, grouping.Version)
 	}
 	return "events like this get another fingerprint today, so that they open an issue of their own: the project's rules have " +
 		"changed since, or what the fingerprint was made of was taken out before the event was stored"
