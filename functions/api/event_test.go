@@ -116,10 +116,11 @@ func TestEvents_AreListedAndShown(t *testing.T) {
 	})
 	t.Run("and nothing that cannot be is asked for", func(t *testing.T) {
 		for path, says := range map[string]string{
-			"/events?trace_id=1": "query.trace_id",
-			"/events?level=loud": "query.level",
-			"/events?cursor=x":   "cursor is not one",
-			"/events/x":          "path.event_id",
+			"/usage?until=9999-12-31T23:59:59Z": "the year 9999",
+			"/events?trace_id=1":                "query.trace_id",
+			"/events?level=loud":                "query.level",
+			"/events?cursor=x":                  "cursor is not one",
+			"/events/x":                         "path.event_id",
 			"/events?since=" + at(0) + "&until=" + at(-time.Hour): "since has to be before until",
 			"/overview?period=1h":                            "query.period",
 			"/usage?step=minute&since=" + at(-100*time.Hour): "over 1440 steps",

@@ -76,6 +76,7 @@ func TestIssues_Change(t *testing.T) {
 			`{"status":"ignored","in_next_release":true}`:                                       "goes with the status resolved",
 			`{"status":"ignored","ignore_for_minutes":-1}`:                                      "body.ignore_for_minutes",
 			`{"status":"ignored","ignore_until":"2001-01-01T00:00:00Z"}`:                        "in the future",
+			`{"status":"ignored","ignore_until":"9999-12-31T23:59:59-23:59"}`:                   "the year 9999",
 			`{"status":"ignored","ignore_for_minutes":1,"ignore_until":"2199-01-01T00:00:00Z"}`: "either this or ignore_for_minutes",
 		} {
 			b.patch(t, anna, at, body).refused(http.StatusBadRequest, "invalid", says)

@@ -67,7 +67,7 @@ func TestHasher_Enter(t *testing.T) {
 
 // What a wrong password costs must not tell that its hash was made long ago.
 func TestHasher_PadsWhatIsOutdated(t *testing.T) {
-	t.Parallel()
+	// Not in parallel: what others allocate meanwhile would be counted.
 	cheap, dear := standard, standard
 	cheap.Memory, cheap.Iterations = 7168, 5
 	dear.Memory, dear.Iterations = 64<<10, 3

@@ -64,8 +64,8 @@ func Apply(ctx context.Context, tx postgres.Tx, project uuid.UUID, who Actor, id
 	return out, c.reassign(ctx, tx, project, who, people)
 }
 
-// ignoreMost is how far ahead the end of ignoring may lie.
-const ignoreMost = 3653 * 24 * time.Hour
+// yearMost is the last year that a time in JSON can name (RFC 3339).
+const yearMost = 9999
 
 func (c Change) check(ctx context.Context, tx postgres.Tx, project uuid.UUID, issues int) error {
 	ends := !c.IgnoreUntil.IsZero() || c.IgnoreEvents != 0
@@ -80,8 +80,8 @@ func (c Change) check(ctx context.Context, tx postgres.Tx, project uuid.UUID, is
 		return fault.New(fault.Invalid, "until when to ignore goes with the status ignored")
 	case c.IgnoreEvents < 0 || !c.IgnoreUntil.IsZero() && !c.IgnoreUntil.After(time.Now()):
 		return fault.New(fault.Invalid, "ignoring has to end in the future; leave the end out to ignore for good")
-	case c.IgnoreUntil.After(time.Now().Add(ignoreMost)):
-		return fault.New(fault.Invalid, "ignoring may end in ten years at the latest; leave the end out to ignore for good")
+	case c.IgnoreUntil.UTC().Year() > yearMost:
+		return fault.New(fault.Invalid, "ignoring has to end in the year %d at the latest; leave the end out to ignore for good", yearMost)
 	case c.Assignee != uuid.Nil && c.Unassign:
 		return fault.New(fault.Invalid, "an issue is either assigned or unassigned; give one of assignee and unassign")
 	}

@@ -108,8 +108,8 @@ func ReadUsage(ctx context.Context, db DB, project uuid.UUID, s UsageSpan, now t
 		in.from = in.to.Add(-time.Duration(usual) * step)
 	}
 	switch n := in.to.Sub(in.from) / step; {
-	case in.to.After(now.AddDate(1, 0, 0)):
-		return Usage{}, fault.New(fault.Invalid, "until lies more than a year ahead")
+	case in.to.Year() > yearMost:
+		return Usage{}, fault.New(fault.Invalid, "until has to lie in the year %d at the latest", yearMost)
 	case n < 1:
 		return Usage{}, fault.New(fault.Invalid, "since has to be before until")
 	case int64(n) > int64(most):
