@@ -9,6 +9,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/event/eventtest"
+	"github.com/mesherhq/mesher/shared/rawjson"
 	"github.com/mesherhq/mesher/shared/scrub"
 )
 
@@ -117,7 +118,7 @@ func shapes(size int) []shape {
 	for _, part := range []string{
 		"a", "a.", "1", "4111", "4111 ", "4111-", "411111111111111", "=", "a=", "pwd=", "pwd= ", "pwd=x&", "pwd=' ", `pwd=\" `, `pwd=\\\" `,
 		"pwd: ", "pwd:{", "pwd:[", "token:\\n", "://", "://a:b/", "a://b:c@", "://a:b/@", "@", "a@", "a@b", "a@b.", "@tcp(", "x:y@tcp(", "eyJ", "eyJ-", "eyJ.", "AIza-", "sk-A1-",
-		"eyJhbGciOiJI.", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "Bearer ", "basic ", "cookie: a=b; ", "[Filtered]", "ghp_", "AKIA", "xoxb-",
+		"eyJhbGciOiJI.", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "Bearer ", "basic ", "cookie: a=b; ", "auth: digest ", "pwd%3D", "pwd%3Dx%26", "[Filtered]", "ghp_", "AKIA", "xoxb-",
 		"sk-", "::", "a:", "1:", "1.", "fe80:", "1.1.1.1 ", "%5B", "[", "]=", "{", "  ", `\"`, `\\`, `\n`, "é", "123-45-6789 ",
 	} {
 		text := strings.Repeat(part, size/len(part))
@@ -125,10 +126,25 @@ func shapes(size int) []shape {
 	}
 	for _, part := range []string{
 		`"pin":1`, `"pin":"pwd=a"`, `"k":"pwd=a"`, `"":""`, `"k":1`, `"a":[["token","x"]]`, `"a":{"name":"token","value":"v"}`,
+		`"value":{"value":{"value":1}}`, `"a":"[[\"pin\",\"x\"]]"`,
 	} {
 		members := strings.Repeat(part+",", size/(len(part)+1))
 		list = append(list, shape{"members " + part, fmt.Sprintf(`{"message":"m","level":"error","timestamp":1,"extra":{%s"z":1}}`, members)})
 	}
+	for _, part := range []string{`{"k":1}`, `["pin","x"]`, `{"password=type":1}`, `{"a":"pwd=x"}`} {
+		text := "[" + strings.Repeat(part+",", 100_000/(len(part)+1)) + "1]"
+		list = append(list, nestedShape(part, text, size))
+	}
 	long := strings.Repeat("a_password_", size/11)
 	return append(list, shape{"a long key", fmt.Sprintf(`{"message":"m","level":"error","timestamp":1,"extra":{"%s":1}}`, long)})
+}
+
+// nestedShape is an event of text that is JSON within JSON within JSON, as often as size allows.
+func nestedShape(part, text string, size int) shape {
+	for range 2 {
+		text = `{"k":` + string(rawjson.AppendString(nil, text)) + `}`
+	}
+	text = string(rawjson.AppendString(nil, text))
+	members := strings.Repeat(`"x":`+text+`,`, max(1, size/(len(text)+5)))
+	return shape{"nested " + part, `{"message":"m","level":"error","timestamp":1,"extra":{` + members + `"z":1}}`}
 }

@@ -20,7 +20,7 @@ var bits = [256]uint16{
 	'`': endsValueBit | endsParamBit, '<': endsValueBit | endsParamBit, '>': endsValueBit | endsParamBit,
 	'\\': endsValueBit | endsParamBit, '&': endsValueBit | endsParamBit, '#': endsParamBit,
 	';': endsValueBit, ',': endsValueBit, ')': endsValueBit, '}': endsValueBit, ']': endsValueBit | isKeyBit,
-	'[': isKeyBit, '|': endsValueBit, '-': isKeyBit | isBase64Bit, '.': isKeyBit | isBase64Bit, '%': isKeyBit, '$': isKeyBit,
+	'[': isKeyBit | triggerBit, '|': endsValueBit, '-': isKeyBit | isBase64Bit, '.': isKeyBit | isBase64Bit, '%': isKeyBit, '$': isKeyBit,
 	'=': triggerBit | urlBit | isBase64Bit, ':': triggerBit, '@': triggerBit | urlBit, '_': triggerBit | isKeyBit | isBase64Bit,
 	'+': isBase64Bit, '/': isBase64Bit, '~': isBase64Bit,
 

@@ -57,6 +57,7 @@ func FuzzText(f *testing.F) {
 
 func FuzzEvent(f *testing.F) {
 	f.Add([]byte(`{"a":{"gone":1,"b":[["token","x"],[["gone",2]]]},"safe1":{"pwd":1},"plate":[1],"cookies":{"name":"pin","value":3}}`))
+	f.Add([]byte(`{"value":"x","name":"token","a":"[{\"val\":1,\"key\":\"pin\"}]"}`))
 	f.Add([]byte(`[{"pwd":{}},{"gone":[]},["x"],"a=b",1e5,null]`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		value, n, _, err := rawjson.Clean(nil, raw, 50, 1<<20)

@@ -98,6 +98,12 @@ func TestValuesOfSecretKeys(t *testing.T) {
 		{`{"pass\u00adword":"x"}`, `{"pass\u00adword":"x"}`},
 		{`{"fields":["password","email"]}`, `{"fields":["password","email"]}`},
 		{`{"headers":[["Accept","a"],["Authorization",["x","y"]]]}`, `{"headers":[["Accept","a"],["Authorization","[Filtered]"]]}`},
+		{`{"value":"S","name":"Authorization"}`, `{"value":"[Filtered]","name":"Authorization"}`},
+		{`{"Name":"Authorization","Value":"S"}`, `{"Name":"Authorization","Value":"[Filtered]"}`},
+		{`{"key":"Authorization","val":["S"]}`, `{"key":"Authorization","val":"[Filtered]"}`},
+		{`{"field":"password","value":"S"}`, `{"field":"password","value":"[Filtered]"}`},
+		{`{"VAL":"S","a":{"name":"x"},"HEADER":"Cookie"}`, `{"VAL":"[Filtered]","a":{"name":"x"},"HEADER":"Cookie"}`},
+		{`{"value":"S","a":{"name":"Cookie"},"name":"x"}`, `{"value":"S","a":{"name":"Cookie"},"name":"x"}`},
 		{`{"headers":[["Authorization","a","b"]]}`, `{"headers":[["Authorization","a","b"]]}`},
 		{`{"q":{"key":"token","value":7}}`, `{"q":{"key":"token","value":"[Filtered]"}}`},
 	} {

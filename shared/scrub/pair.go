@@ -126,6 +126,9 @@ func (t *scanner) value(p *pair) (from, to int) {
 		return v, balanced(s, v)
 	}
 	to = runUntil(s, v, ends)
+	if from, end := schemeLine(s, v, to); end > 0 && !p.param {
+		return from, end
+	}
 	switch {
 	case p.quoted, s[p.sep] == '=' && !p.spaced:
 		return v, to
@@ -219,6 +222,27 @@ func schemeEnd(s []byte, from, to int) int {
 		}
 	}
 	return 0
+}
+
+// schemeLine returns where the credentials begin and end that follow the name of a scheme in s[from:to] and are a
+// list of parameters up to the end of the line, or zeros.
+func schemeLine(s []byte, from, to int) (begin, end int) {
+	known := to-from == len("digest") && hasPrefixFold(s, from, "digest") || hasPrefixFold(s, from, "aws4-")
+	if !known || to+1 >= len(s) || s[to] != ' ' {
+		return 0, 0
+	}
+	begin = to + 1
+	near := s[begin:min(len(s), begin+furthest)]
+	if line := bytes.IndexAny(near, "\r\n"); line >= 0 {
+		near = near[:line]
+	}
+	if bytes.IndexByte(near, '=') < 0 && !hasPrefix(near, 0, Filtered) {
+		return 0, 0
+	}
+	for end = begin; end < len(s) && s[end] != '\r' && s[end] != '\n'; {
+		end++
+	}
+	return begin, end
 }
 
 // looksSecret reports whether a word in prose is rather a secret than a word: "password: hunter2" but not

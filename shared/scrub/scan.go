@@ -80,6 +80,10 @@ func (t *scanner) other(i int) int {
 		if hasPrefix(t.text, i, Filtered) {
 			return t.pass(i + len(Filtered))
 		}
+	case '%':
+		if hasPrefixFold(t.text, i, escapedEqual) {
+			return t.escaped(i)
+		}
 	case '-':
 		if t.defaults && hasPrefix(t.text, i, "-----BEGIN ") {
 			return t.privateKey(i)

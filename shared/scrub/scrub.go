@@ -2,7 +2,8 @@
 //
 // Three kinds of rules find them. A key names a secret: what it holds is replaced as a whole, be it a text, a
 // number, an object or an array. A text holds something that looks like a secret, such as a card number, a token
-// of a known shape, or password=…: that part is replaced. A path names what its owner never wants: it is removed.
+// of a known shape, or password=…: that part is replaced. A text that is JSON is searched by its keys first. A path
+// names what its owner never wants: it is removed.
 // The replacement is always [Filtered]. Keys stay, JSON stays clean, and scrubbing twice is scrubbing once.
 //
 // What events are grouped by is left alone: the types of exceptions, and the functions, modules and files of

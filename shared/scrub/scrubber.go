@@ -26,6 +26,9 @@ type Scrubber struct {
 	grown int       // how many bytes were added so far
 	rm    []removal // where in the paths of Remove the values around are
 	notes notes
+
+	inner *Scrubber // for JSON within a text
+	depth int       // how many texts the JSON is within
 }
 
 // maxKept is how many bytes of buffers a Scrubber keeps for the next event: a single huge one must not swell it
@@ -62,6 +65,7 @@ func (s *Scrubber) Scrub(e *event.Event) {
 	if cap(s.out)+cap(s.plain[0])+cap(s.plain[1])+cap(s.name)+cap(s.scan.spans)*spanSize > maxKept {
 		s.plain[0], s.plain[1], s.out, s.name, s.scan.spans = nil, nil, nil, nil, nil
 	}
+	s.inner.shrink()
 	s.out, s.notes, s.grown = s.out[:0], notes{list: s.notes.list[:0], paths: s.notes.paths[:0]}, 0
 	s.chain(e)
 	s.piece("threads", &e.Threads, ofChain, "")
@@ -194,12 +198,13 @@ func (s *Scrubber) worth(any uint16, size int) bool {
 	return any&s.always != 0 || any&isUpperBit != 0 && size >= 10 || size >= 39
 }
 
-// clean scrubs the text in plain[0], and returns what comes of it and whether it changed. The text is scanned
-// again until nothing is found, since a pattern of the project may see something new next to what was replaced. If
-// there is no end to that, the whole text is replaced.
+// clean scrubs the text in plain[0], and returns what comes of it and whether it changed. One that is JSON is
+// scrubbed as such first. The text is scanned again until nothing is found, since a pattern of the project may see
+// something new next to what was replaced. If there is no end to that, the whole text is replaced.
 func (s *Scrubber) clean(mode textMode) (text []byte, changed bool) {
 	const mostRounds = 8
 	for range mostRounds {
+		changed = s.nested(mode) || changed
 		s.scan.scan(s.plain[0], mode)
 		if len(s.scan.spans) == 0 && !s.findPatterns(mode) {
 			return s.plain[0], changed

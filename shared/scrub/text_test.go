@@ -97,14 +97,19 @@ var texts = []string{
 	"PASSWORD='«it is»' x", "secret=\"«a b c»\" rest", "secret=\"«cut off here", "api_key=`«abc»`", "--password=«abc» --verbose",
 	"map[Authorization:«[Bearer abc]» Accept:[*/*]]", "headers={'Cookie': '«a=b»', 'Accept': 'x'}", ":password=>\"«abc»\"", "\"password\"=>\"«abc»\"",
 	// JSON in text.
-	`{"password":"«x»","b":1}`, `{"password": "«x \" y»", "b": 1}`, `{"pin": «1234», "b": 1}`, `{"auth":«{"a":[1,{}]}»,"b":1}`, `{"cookies":«["a"]»}`,
+	`{"password":"«x»","b":1}`, `{"password":"«x \" y»","b":1}`, `x {"pin": «1234», "b": 1}`, `x {"auth":«{"a":[1,{}]}»,"b":1}`, `x {"cookies":«["a"]»}`,
 	`{\"password\":\"«x»\",\"b\":1}`, `{\"password\":\"«x \\\" y»\",\"b\":1}`, `{\\\"password\\\":\\\"«x»\\\",\\\"b\\\":1}`, `{"token":null,"secret":true}`,
-	`{"author":"x","tokens":12}`, `{"password":"«cut`, `{"auth":«{"cut`, `{"secret":«12.5»}`,
+	`{"author":"x","tokens":12}`, `{"password":"«cut`, `{"auth":«{"cut`, `x {"secret":«12.5»}`,
+	`[{"name":"password","value":"«S»"}]`, `[{"value":"«S»","name":"password"}]`, `{"pairs":[["password","«S»"]]}`, `[["pin","«abc»"]]`, `[["a", "b"], 1]`,
+	`{"a":"{\"b\":[[\"password\",\"«S»\"]]}"}`, "[main] started", `["password"]`, "{ \"a\": [1, 2] }",
 	// Headers.
 	"Authorization: Bearer «abcdefgh1»", "authorization: Basic «dXNlcjpwYXNz»\r\nHost: x", "Authorization: token «abc123»", "Authorization: required",
 	"curl -H 'Authorization: Bearer «x1y2z3w4»' https://h", "Cookie: «a=b; c=d»\nHost: x", "Set-Cookie: «sid=1; Path=/»", "cookie: missing", "X-Api-Key: «abc123»",
 	"got Bearer «0123456789abcdef» here", "bearer authentication failed", "Bearer of bad news", "Basic «dXNlcjpwYXNz»", "basic authentication", "Basic understanding of it",
 	"Basic YWJjZGVmZ2g=", "Bearer <token>",
+	`Authorization: Digest «username="a", realm="b", response="c"»` + "\nHost: x", "Authorization: AWS4-HMAC-SHA256 «Credential=A/b, Signature=c»\r\nHost: x",
+	"Authorization=Digest «a=b, c=d»", "auth: digest failed, try again",
+	"/r?next=%2Fa%3Fpassword%3D«S»%26x%3D1&y=2", "password%3d«S» x", "author%3DS", "user%5Bpassword%5D%3D«S»", "token%3Dnull", "%3Dx",
 	// Cards.
 	"card «4111111111111111» declined", "«4111 1111 1111 1111»", "«4111-1111-1111-1111».", "«378282246310005»", "«3782 822463 10005»", "«30569309025904»",
 	"«3056 930902 5904»", "«5555555555554444»", "«2223003122003222»", "«6011111111111117»", "«3530111333300000»", "«4222222222222»", "(«4111111111111111»)",

@@ -61,7 +61,7 @@ func (s *Scrubber) walk(i int, m mode, text textMode, lo, hi int) int {
 // object scrubs the members of the object at i.
 func (s *Scrubber) object(i int, m mode, lo, hi int) int {
 	raw, kept := s.raw, 0
-	var named verdict
+	named := naming{looked: m != ofAny} // an exception's value is followed by its stack trace, which is long
 	for i++; i < len(raw) && raw[i] == '"'; {
 		colon, _ := stringEnd(raw, i)
 		if colon+1 >= len(raw) {
@@ -83,9 +83,8 @@ func (s *Scrubber) object(i int, m mode, lo, hi int) int {
 	return i + 1
 }
 
-// member scrubs the value at i of an object's member. Named is the verdict on what the object's member name or
-// key is, as in {"name":"Authorization","value":"…"}.
-func (s *Scrubber) member(key []byte, i int, m mode, named *verdict, rm int) int {
+// member scrubs the value at i of an object's member. Named is what is known of the names in the object.
+func (s *Scrubber) member(key []byte, i int, m mode, named *naming, rm int) int {
 	child, text := ofAny, anyText
 	if m != ofAny {
 		var fixed bool
@@ -95,15 +94,7 @@ func (s *Scrubber) member(key []byte, i int, m mode, named *verdict, rm int) int
 			return s.walk(i, child, text, rm, len(s.rm))
 		}
 	}
-	v := s.keyVerdict(key)
-	switch string(key) {
-	case "name", "key", "header":
-		if end, _ := stringEnd(s.raw, i); s.raw[i] == '"' && end-1 > i {
-			*named = s.keyVerdict(s.raw[i+1 : end-1])
-		}
-	case "value":
-		v |= *named
-	}
+	v := s.keyVerdict(key) | s.named(key, i, named)
 	switch {
 	case v&safeKey != 0:
 		return skip(s.raw, i)
