@@ -191,7 +191,7 @@ var importRules = []importRule{
 	}},
 	{"a pure package imports the standard library, its like, google/uuid and, to read protobuf, protowire", func(f source, imported string) bool {
 		pure := []string{
-			"shared/event", "shared/fault", "shared/grouping", "shared/otlp", "shared/page", "shared/rawjson",
+			"shared/event", "shared/fault", "shared/grouping", "shared/label", "shared/otlp", "shared/page", "shared/rawjson",
 			"shared/scrub", "shared/secret", "shared/sentry", "shared/stack",
 		}
 		first, _, _ := strings.Cut(imported, "/")

@@ -32,8 +32,6 @@ func (c Config) check() error {
 const (
 	// registrationOpen lets everybody in who wants to, and each make organizations.
 	registrationOpen = "open"
-	// healthMost is how long the database may take to show that it is there.
-	healthMost = 2 * time.Second
 	// requestMost is how long a request may take: waiting for a password's turn, a few statements, and publishing (2 s).
 	requestMost = 30 * time.Second
 	day         = 24 * time.Hour

@@ -18,7 +18,6 @@ import (
 	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
-	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
@@ -106,14 +105,7 @@ func compose(cfg Config, pool *postgres.Pool, box *outbox.Outbox, log *slog.Logg
 }
 
 // Health reports whether the database answers.
-func (f *Function) Health(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, healthMost)
-	defer cancel()
-	if err := f.pool.Ping(ctx); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "the database cannot be reached")
-	}
-	return nil
-}
+func (f *Function) Health(ctx context.Context) error { return postgres.Health(ctx, f.pool) }
 
 // Close closes the connections.
 func (f *Function) Close(ctx context.Context) {

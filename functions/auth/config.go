@@ -39,8 +39,6 @@ func (r Registration) check() error {
 }
 
 const (
-	// healthMost is how long the database may take to show that it is there.
-	healthMost = 2 * time.Second
 	// requestMost is how long a request may take: waiting for a password's turn (5 s) twice, hashing, a few statements,
 	// and publishing (2 s).
 	requestMost = 30 * time.Second

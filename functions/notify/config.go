@@ -44,8 +44,6 @@ const (
 	retryAfter = 5 * time.Second
 	// giveUp is the age at which a notification that cannot be delivered is given up.
 	giveUp = 72 * time.Hour
-	// healthMost is how long the database may take to show that it is there.
-	healthMost = 2 * time.Second
 )
 
 // defaultFrom is the sender of mails that are only written to files.

@@ -29,6 +29,4 @@ const (
 	// slotHold is how long a transaction keeps its slot from others; one that takes longer is likely waiting
 	// for a lock, not using the database.
 	slotHold = time.Second
-	// healthMost is how long the database may take to show that it is there.
-	healthMost = 2 * time.Second
 )

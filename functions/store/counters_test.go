@@ -19,13 +19,13 @@ func at(t testing.TB, project, fingerprint uuid.UUID, i int, level event.Level, 
 }
 
 // issue is what is counted about an issue.
-type issue struct {
+type issueRow struct {
 	Title, Level, Status            string
 	Events                          int
 	FirstSeen, LastSeen, ActiveHour string
 }
 
-func (b *bundle) issues(t testing.TB, project uuid.UUID) []issue {
+func (b *bundle) issues(t testing.TB, project uuid.UUID) []issueRow {
 	t.Helper()
 	rows, err := b.admin.Query(t.Context(), `
 		select title, level, status, event_count, to_char(first_seen at time zone 'utc', 'HH24:MI:SS'),
@@ -35,9 +35,9 @@ func (b *bundle) issues(t testing.TB, project uuid.UUID) []issue {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	var all []issue
+	var all []issueRow
 	for rows.Next() {
-		var i issue
+		var i issueRow
 		if err := rows.Scan(&i.Title, &i.Level, &i.Status, &i.Events, &i.FirstSeen, &i.LastSeen, &i.ActiveHour); err != nil {
 			t.Fatal(err)
 		}
@@ -60,31 +60,31 @@ func TestFunction_CountsInWhateverOrder(t *testing.T) {
 	for _, step := range []struct {
 		name   string
 		events []event.Event
-		want   issue
+		want   issueRow
 	}{
 		{
 			"opens the issue with the newest event's level",
 			[]event.Event{e(1, event.Warning, noon.Add(time.Minute)), e(2, event.Error, noon.Add(2*time.Minute)), e(3, event.Info, noon)},
-			issue{"title warning", "error", "unresolved", 3, "12:00:00", "12:02:00", "12:00:00"},
+			issueRow{"title warning", "error", "unresolved", 3, "12:00:00", "12:02:00", "12:00:00"},
 		},
 		{
 			"older events change what was seen first only",
 			[]event.Event{e(4, event.Fatal, noon.Add(-2*time.Hour))},
-			issue{"title warning", "error", "unresolved", 4, "10:00:00", "12:02:00", "12:00:00"},
+			issueRow{"title warning", "error", "unresolved", 4, "10:00:00", "12:02:00", "12:00:00"},
 		},
 		{
 			"newer events change level, time and hour",
 			[]event.Event{e(5, event.Debug, noon.Add(time.Hour)), e(6, event.Fatal, noon.Add(time.Second))},
-			issue{"title warning", "debug", "unresolved", 6, "10:00:00", "13:00:00", "13:00:00"},
+			issueRow{"title warning", "debug", "unresolved", 6, "10:00:00", "13:00:00", "13:00:00"},
 		},
 		{
 			"duplicates change nothing",
 			[]event.Event{e(1, event.Fatal, noon.Add(3*time.Hour))},
-			issue{"title warning", "debug", "unresolved", 6, "10:00:00", "13:00:00", "13:00:00"},
+			issueRow{"title warning", "debug", "unresolved", 6, "10:00:00", "13:00:00", "13:00:00"},
 		},
 	} {
 		acked(t, f, pack(project, step.events...))
-		if diff := cmp.Diff([]issue{step.want}, b.issues(t, project)); diff != "" {
+		if diff := cmp.Diff([]issueRow{step.want}, b.issues(t, project)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", step.name, diff)
 		}
 	}
@@ -106,7 +106,7 @@ func TestFunction_CountsMergedFingerprintsTogether(t *testing.T) {
 	acked(t, f, pack(project,
 		at(t, project, one, 3, event.Error, noon.Add(time.Second)), at(t, project, two, 4, event.Fatal, noon.Add(3*time.Second)),
 		at(t, project, one, 5, event.Info, noon.Add(2*time.Second)), at(t, project, uuid.New(), 6, event.Debug, noon)))
-	want := []issue{
+	want := []issueRow{
 		{"title error", "fatal", "resolved", 5, "12:00:00", "12:00:03", "12:00:00"},
 		{"title debug", "debug", "unresolved", 1, "12:00:00", "12:00:00", "12:00:00"},
 	}

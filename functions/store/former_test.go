@@ -81,7 +81,7 @@ func TestFunction_KeepsIssuesOverVersionsOfGrouping(t *testing.T) {
 		if got := b.userCount(t, former); got != 3 {
 			t.Errorf("users = %d, want 3", got)
 		}
-		want := []issue{{Title: "", Level: "error", Status: "unresolved", Events: 5, FirstSeen: "12:00:00", LastSeen: "13:00:00", ActiveHour: "13:00:00"}}
+		want := []issueRow{{Title: "", Level: "error", Status: "unresolved", Events: 5, FirstSeen: "12:00:00", LastSeen: "13:00:00", ActiveHour: "13:00:00"}}
 		got := b.issues(t, project)
 		for i := range got {
 			got[i].Title = "" // of the event that opened it

@@ -82,8 +82,6 @@ func (c *cache) put(key uint64, value int64) {
 	c.young[key] = value
 }
 
-func (c *cache) len() int { return len(c.young) + len(c.old) }
-
 // remember takes note of what a transaction wrote. It is called after the commit.
 func (m *memory) remember(w work) {
 	m.mu.Lock()

@@ -78,3 +78,5 @@ func TestMemory_CountsValues(t *testing.T) {
 		t.Error("full in the next hour after one value")
 	}
 }
+
+func (c *cache) len() int { return len(c.young) + len(c.old) }

@@ -74,14 +74,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 }
 
 // Health reports whether the database answers.
-func (f *Function) Health(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, healthMost)
-	defer cancel()
-	if err := f.pool.Ping(ctx); err != nil {
-		return fault.Wrap(err, fault.Unavailable, "the database cannot be reached")
-	}
-	return nil
-}
+func (f *Function) Health(ctx context.Context) error { return postgres.Health(ctx, f.pool) }
 
 // Close closes the connections.
 func (f *Function) Close(context.Context) { f.pool.Close() }

@@ -20,7 +20,8 @@ import (
 )
 
 // terminate ends a backend of the functions about every pause, until the returned function is called, which
-// returns how many it ended.
+// returns how many it ended. The pause grows with each: how long a transaction takes depends on the machine, and in the
+// end it must be shorter.
 func (b *bundle) terminate(t *testing.T, pause time.Duration) (stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -39,6 +40,7 @@ func (b *bundle) terminate(t *testing.T, pause time.Duration) (stop func() int) 
 					order by random() limit 1) p`, rand.N(2) == 0).Scan(&killed)
 			if err == nil {
 				n += killed
+				pause += time.Duration(killed) * pause / 20
 			}
 		}
 		ended <- n

@@ -2,13 +2,13 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/event"
+	"github.com/mesherhq/mesher/shared/issue"
 	"github.com/mesherhq/mesher/shared/rawjson"
 )
 
@@ -23,8 +23,7 @@ type userValue struct {
 	key               uint64
 }
 
-// userHash returns the first 16 bytes of the SHA-256 of the project's id, as 16 bytes, and the user's id, or else
-// IP address. It is nil for nobody.
+// userHash returns what stands for the user of an event: for the user's id, or else IP address. It is nil for nobody.
 func userHash(project uuid.UUID, e *event.Event) uuid.UUID {
 	user := e.UserID
 	if user == "" {
@@ -32,9 +31,7 @@ func userHash(project uuid.UUID, e *event.Event) uuid.UUID {
 			return uuid.Nil
 		}
 	}
-	var room [256]byte
-	sum := sha256.Sum256(append(append(room[:0], project[:]...), user...))
-	return uuid.UUID(sum[:16])
+	return issue.UserHash(project, user)
 }
 
 // pickUsers returns the users who are not known to be written, each once for a fingerprint, with the last hour.

@@ -6,25 +6,19 @@
 package account
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/label"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // DB is what a query needs: a pool, a connection or a transaction.
-type DB interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
+type DB = postgres.DB
 
 const (
 	userAgentMost = 400 // characters
@@ -69,36 +63,12 @@ func (c Client) Agent() string {
 		if n++; n > userAgentMost {
 			break
 		}
-		if !unicode.IsGraphic(r) || unseen(r) {
+		if !label.Shown(r) {
 			r = utf8.RuneError
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// checkText refuses a text that is too short or too long, in characters, or that a person could not read.
-func checkText(what, text string, least, most int) error {
-	switch n := utf8.RuneCountInString(text); {
-	case n < least:
-		return fault.New(fault.Invalid, "the %s is empty", what)
-	case n > most:
-		return fault.New(fault.Invalid, "the %s has %d characters; at most %d are allowed", what, n, most)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || unseen(r) }):
-		return fault.New(fault.Invalid, "the %s holds a character that cannot be shown", what)
-	case strings.TrimSpace(text) != text:
-		return fault.New(fault.Invalid, "the %s begins or ends with a space", what)
-	case n > 0 && !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }):
-		return fault.New(fault.Invalid, "the %s has no character that can be seen", what)
-	}
-	return nil
-}
-
-// unseen reports whether a character that counts as one that can be shown shows nothing: a name of such looks like none, or
-// like another one.
-func unseen(r rune) bool {
-	const blankBraille = '\u2800'
-	return r == blankBraille || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // storable reports whether Postgres takes a text at all; one that it does not take equals none that is stored.

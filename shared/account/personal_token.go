@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/label"
 	"github.com/mesherhq/mesher/shared/page"
 	"github.com/mesherhq/mesher/shared/secret"
 )
@@ -68,7 +69,7 @@ type TokenSpec struct {
 }
 
 func (s TokenSpec) check() error {
-	if err := checkText("label", s.Label, 1, tokenLabelMost); err != nil {
+	if err := label.Check("label", s.Label, 1, tokenLabelMost); err != nil {
 		return err
 	}
 	if !ScopeAdmin.Allows(s.Scope) {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/label"
 )
 
 const (
@@ -46,7 +47,7 @@ func CreateUser(ctx context.Context, db DB, n NewUser) (u User, created bool, er
 	if err != nil {
 		return User{}, false, err
 	}
-	if err := checkText("name", n.Name, 0, nameMost); err != nil {
+	if err := label.Check("name", n.Name, 0, nameMost); err != nil {
 		return User{}, false, err
 	}
 	n.Email = email

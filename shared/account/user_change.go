@@ -8,11 +8,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/label"
 )
 
 // RenameUser gives the user another name, of at most 200 characters.
 func RenameUser(ctx context.Context, db DB, id uuid.UUID, name string) (User, error) {
-	if err := checkText("name", name, 0, nameMost); err != nil {
+	if err := label.Check("name", name, 0, nameMost); err != nil {
 		return User{}, err
 	}
 	var u User
@@ -64,7 +65,7 @@ func HoldPassword(ctx context.Context, db DB, id uuid.UUID, hash string) (bool, 
 // of the mailbox may be the second. Links that verify it ask for the password that is current. An account that is verified
 // stays as it is.
 func Reclaim(ctx context.Context, db DB, id uuid.UUID, name, hash string) error {
-	if err := checkText("name", name, 0, nameMost); err != nil {
+	if err := label.Check("name", name, 0, nameMost); err != nil {
 		return err
 	}
 	if _, err := db.Exec(ctx, `

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Actor is the member who does something to issues. Name is kept as it is now.
@@ -64,7 +65,7 @@ func ListActivity(ctx context.Context, db DB, project, id uuid.UUID, r page.Requ
 func scanActivity(row pgx.CollectableRow) (Activity, error) {
 	var a Activity
 	var details *string
-	err := row.Scan(&a.ID, (*moment)(&a.CreatedAt), &a.ActorID, &a.ActorName, &a.Action, &details)
+	err := row.Scan(&a.ID, (*postgres.Time)(&a.CreatedAt), &a.ActorID, &a.ActorName, &a.Action, &details)
 	if details != nil {
 		a.Details = json.RawMessage(*details)
 	}
@@ -93,7 +94,7 @@ func act(ctx context.Context, db DB, project uuid.UUID, who Actor, action string
 		insert into mesher.issue_activity (id, project_id, issue_id, created_at, actor_id, actor_name, action, details)
 		select n.id, $1::uuid, n.issue_id, clock_timestamp(), $4::uuid, $5::text, $6::text, $7::text::jsonb
 		from unnest($2::uuid[], $3::uuid[]) as n (id, issue_id)`,
-		project, texts(ids), texts(issues), orNull(who.ID), who.Name, action, string(text)); err != nil {
+		project, texts(ids), texts(issues), postgres.OrNull(who.ID), who.Name, action, string(text)); err != nil {
 		return fmt.Errorf("note that issues were %s: %w", action, err)
 	}
 	return nil

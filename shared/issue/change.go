@@ -133,7 +133,7 @@ func (c Change) restate(ctx context.Context, tx postgres.Tx, project uuid.UUID, 
 			regressed_at = case when $3::text <> 'resolved' then regressed_at end,
 			regressed_release = case when $3::text <> 'resolved' then regressed_release end
 		where project_id = $1::uuid and id = any ($2::uuid[])`,
-		project, texts(ids), string(c.Status), c.NextRelease, timeOrNull(c.IgnoreUntil), c.IgnoreEvents); err != nil {
+		project, texts(ids), string(c.Status), c.NextRelease, postgres.TimeOrNull(c.IgnoreUntil), c.IgnoreEvents); err != nil {
 		return fmt.Errorf("change the status of issues: %w", err)
 	}
 	details := map[string]any{}
@@ -155,7 +155,7 @@ func (c Change) reassign(ctx context.Context, tx postgres.Tx, project uuid.UUID,
 	}
 	if _, err := tx.Exec(ctx, `
 		update mesher.issues set assignee_id = $3::uuid, updated_at = clock_timestamp()
-		where project_id = $1::uuid and id = any ($2::uuid[])`, project, texts(ids), orNull(c.Assignee)); err != nil {
+		where project_id = $1::uuid and id = any ($2::uuid[])`, project, texts(ids), postgres.OrNull(c.Assignee)); err != nil {
 		return fmt.Errorf("assign issues: %w", err)
 	}
 	if c.Unassign {

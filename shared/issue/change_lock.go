@@ -59,8 +59,8 @@ func lockIssues(ctx context.Context, tx postgres.Tx, project uuid.UUID, ids []uu
 
 func scanLocked(row pgx.CollectableRow) (lockedIssue, error) {
 	var i lockedIssue
-	err := row.Scan(&i.id, &i.title, &i.status, &i.resolvedNext, (*moment)(&i.ignoredUntil), &i.ignoredEvents, &i.assignee,
-		(*moment)(&i.firstSeen), &i.merged)
+	err := row.Scan(&i.id, &i.title, &i.status, &i.resolvedNext, (*postgres.Time)(&i.ignoredUntil), &i.ignoredEvents, &i.assignee,
+		(*postgres.Time)(&i.firstSeen), &i.merged)
 	return i, err
 }
 

@@ -77,7 +77,7 @@ func eventDays(ctx context.Context, db DB, project uuid.UUID, before time.Time) 
 	err := db.QueryRow(ctx, `
 		select (select min(e.received_at) from mesher.events e where e.project_id = $1::uuid),
 			(select max(e.received_at) from mesher.events e where e.project_id = $1::uuid)`, project).
-		Scan((*moment)(&first), (*moment)(&last))
+		Scan((*postgres.Time)(&first), (*postgres.Time)(&last))
 	if err != nil {
 		return nil, fmt.Errorf("look up a project's first and last event: %w", err)
 	}

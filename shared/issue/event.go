@@ -12,6 +12,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // EventSummary is an event as lists show it.
@@ -39,7 +40,7 @@ const summaryColumns = `e.id, e.event_id, b.issue_id, e.received_at, e.occurred_
 // fields are where summaryColumns are read to.
 func (e *EventSummary) fields() []any {
 	return []any{
-		&e.ID, &e.EventID, (*optional)(&e.IssueID), (*moment)(&e.ReceivedAt), (*moment)(&e.OccurredAt), &e.Level, &e.Message,
+		&e.ID, &e.EventID, (*optional)(&e.IssueID), (*postgres.Time)(&e.ReceivedAt), (*postgres.Time)(&e.OccurredAt), &e.Level, &e.Message,
 		&e.ExceptionType, &e.ExceptionValue, &e.Culprit, &e.Environment, &e.Release, &e.UserID, &e.Transaction,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 const (
@@ -85,7 +86,7 @@ func scanOf(ctx context.Context, db DB, project, id uuid.UUID, f EventFilter) (s
 		select date_trunc('hour', i.first_seen, 'UTC'), date_trunc('hour', i.last_seen, 'UTC') + interval '1 hour',
 			(select count(*) from mesher.issue_fingerprints f where f.project_id = i.project_id and f.issue_id = i.id)
 		from mesher.issues i where i.project_id = $1::uuid and i.id = $2::uuid`, project, root).
-		Scan((*moment)(&s.within.from), (*moment)(&s.within.to), &s.prints)
+		Scan((*postgres.Time)(&s.within.from), (*postgres.Time)(&s.within.to), &s.prints)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return scan{}, errNoIssue(id)
@@ -179,7 +180,7 @@ func (s scan) readSpan(ctx context.Context, in span, after page.Mark, want, budg
 		at, cutAt time.Time
 		id, cutID pgtype.UUID
 	)
-	err := read([]any{(*moment)(&at), &id, &out.examined, (*moment)(&cutAt), &cutID}, func() {
+	err := read([]any{(*postgres.Time)(&at), &id, &out.examined, (*postgres.Time)(&cutAt), &cutID}, func() {
 		if id.Valid {
 			out.marks = append(out.marks, page.Mark{At: at, ID: id.Bytes})
 		}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/mesherhq/mesher/shared/fault"
@@ -22,11 +21,7 @@ import (
 )
 
 // DB is what a query needs: a pool, a connection or a transaction.
-type DB interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
+type DB = postgres.DB
 
 // Status says what people think of an issue.
 type Status string
@@ -89,9 +84,9 @@ func scanIssue(row pgx.CollectableRow, more ...any) (Issue, error) {
 	var assignee pgtype.UUID
 	err := row.Scan(append([]any{
 		&i.ID, &i.ProjectID, &i.Title, &i.Culprit, &i.Level, &i.Status, &i.ExceptionType, &i.ExceptionValue, &i.Message,
-		&i.Platform, &i.EventCount, &i.UserCount, (*moment)(&i.FirstSeen), (*moment)(&i.LastSeen), &i.FirstRelease,
-		&i.LastRelease, &assignee, &a.Name, &a.Email, (*moment)(&i.ResolvedAt), &i.ResolvedNext, (*moment)(&i.RegressedAt),
-		&i.RegressedRelease, (*moment)(&i.IgnoredUntil), &i.IgnoredUntilEvents, &i.Fingerprints,
+		&i.Platform, &i.EventCount, &i.UserCount, (*postgres.Time)(&i.FirstSeen), (*postgres.Time)(&i.LastSeen), &i.FirstRelease,
+		&i.LastRelease, &assignee, &a.Name, &a.Email, (*postgres.Time)(&i.ResolvedAt), &i.ResolvedNext, (*postgres.Time)(&i.RegressedAt),
+		&i.RegressedRelease, (*postgres.Time)(&i.IgnoredUntil), &i.IgnoredUntilEvents, &i.Fingerprints,
 	}, more...)...)
 	if assignee.Valid {
 		a.ID = assignee.Bytes
@@ -193,34 +188,6 @@ func lockProject(ctx context.Context, tx postgres.Tx, project uuid.UUID) error {
 		return fmt.Errorf("lock a project's issues: %w", err)
 	}
 	return nil
-}
-
-// moment reads a time that may be null, which is the zero time, as UTC.
-type moment time.Time
-
-// ScanTimestamptz implements pgtype.TimestamptzScanner.
-func (m *moment) ScanTimestamptz(v pgtype.Timestamptz) error {
-	*m = moment{}
-	if v.Valid {
-		*m = moment(v.Time.UTC())
-	}
-	return nil
-}
-
-// orNull returns an id as an argument: null when there is none.
-func orNull(id uuid.UUID) any {
-	if id == uuid.Nil {
-		return nil
-	}
-	return id
-}
-
-// timeOrNull returns a time as an argument: null when there is none.
-func timeOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t
 }
 
 // texts returns ids as an argument of the type uuid[], which the driver knows no other form of.

@@ -176,6 +176,7 @@ func (f Filter) narrowEvents(s *statement, project uuid.UUID) {
 // UserHash returns what stands for a user of a project in issue_users: the start of a SHA-256 of the project's id, as 16
 // bytes, and the user's id, or else IP address.
 func UserHash(project uuid.UUID, user string) uuid.UUID {
-	sum := sha256.Sum256(append(project[:], user...))
+	var room [256]byte // Store asks for every event
+	sum := sha256.Sum256(append(append(room[:0], project[:]...), user...))
 	return uuid.UUID(sum[:16])
 }

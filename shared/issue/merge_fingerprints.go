@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Fingerprint is one of those that belong to an issue, with what is counted for it since the issue was first seen.
@@ -49,7 +50,7 @@ func ListFingerprints(ctx context.Context, db DB, project, id uuid.UUID, r page.
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Fingerprint, error) {
 		var f Fingerprint
-		err := row.Scan(&f.Fingerprint, &f.GroupingVersion, (*moment)(&f.CreatedAt), &f.EventCount, (*moment)(&f.FirstHour), (*moment)(&f.LastHour))
+		err := row.Scan(&f.Fingerprint, &f.GroupingVersion, (*postgres.Time)(&f.CreatedAt), &f.EventCount, (*postgres.Time)(&f.FirstHour), (*postgres.Time)(&f.LastHour))
 		return f, err
 	})
 	if err != nil {

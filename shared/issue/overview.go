@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Period is the time that an overview is of. It ends now; its last step is not over yet.
@@ -146,7 +147,7 @@ func (o *Overview) addIssues(ctx context.Context, db DB, project uuid.UUID) erro
 	}
 	top, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (TopIssue, error) {
 		var t TopIssue
-		err := row.Scan(&t.ID, &t.Title, &t.Culprit, &t.Level, &t.Status, &t.UserCount, (*moment)(&t.LastSeen), &t.Events)
+		err := row.Scan(&t.ID, &t.Title, &t.Culprit, &t.Level, &t.Status, &t.UserCount, (*postgres.Time)(&t.LastSeen), &t.Events)
 		return t, err
 	})
 	if err != nil {

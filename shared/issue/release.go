@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Release is a version of a project's software that events came from.
@@ -36,7 +37,7 @@ func ListReleases(ctx context.Context, db DB, project uuid.UUID, search string, 
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Release, error) {
 		var out Release
-		err := row.Scan(&out.Version, (*moment)(&out.FirstSeen), &out.mark)
+		err := row.Scan(&out.Version, (*postgres.Time)(&out.FirstSeen), &out.mark)
 		return out, err
 	})
 	if err != nil {

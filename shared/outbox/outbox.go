@@ -9,16 +9,12 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // DB is what a query needs: a pool, a connection or a transaction.
-type DB interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
+type DB = postgres.DB
 
 // Template says what a notification tells. Its data must hold no secret.
 type Template string
@@ -75,17 +71,9 @@ func Write(ctx context.Context, db DB, n Notification) (uuid.UUID, error) {
 	_, err = db.Exec(ctx, `
 		insert into mesher.notifications (id, organization_id, channel, template, recipient, data)
 		values ($1::uuid, $2::uuid, 'email', $3, $4, $5::jsonb)`,
-		id, orNull(n.OrganizationID), string(n.Template), n.Recipient, string(data))
+		id, postgres.OrNull(n.OrganizationID), string(n.Template), n.Recipient, string(data))
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("write a notification: %w", err)
 	}
 	return id, nil
-}
-
-// orNull returns the id, or SQL's null for uuid.Nil.
-func orNull(id uuid.UUID) any {
-	if id == uuid.Nil {
-		return nil
-	}
-	return id
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // ListActivity returns what the viewer did, and what others did to the viewer as a user (a refused login, an operator's
@@ -22,5 +23,5 @@ func ListActivity(ctx context.Context, db DB, v Viewer, f AuditFilter, r page.Re
 			  and ($7::uuid is null or a.target_id = $7::uuid)
 			  and ($8::timestamptz is null or a.created_at >= $8::timestamptz)
 			  and ($9::timestamptz is null or a.created_at < $9::timestamptz)`,
-	}.read(ctx, db, r, v.UserID, orNull(v.OrganizationID), storable(f.Action), orNull(f.Target), timeOrNull(f.Since), timeOrNull(f.Until))
+	}.read(ctx, db, r, v.UserID, postgres.OrNull(v.OrganizationID), storable(f.Action), postgres.OrNull(f.Target), postgres.TimeOrNull(f.Since), postgres.TimeOrNull(f.Until))
 }

@@ -6,18 +6,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // DB is what a query needs: a pool, a connection or a transaction.
-type DB interface {
-	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
+type DB = postgres.DB
 
 // Access is what an API key opens: the project whose events may be written, and what the project wants done with them.
 type Access struct {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // findAccesses looks up keys with all that holds for their projects. It reads nothing but what mesher_ingest may.
@@ -85,7 +87,7 @@ func scanLookedUp(row pgx.CollectableRow) (*lookedUp, error) {
 	return l, row.Scan(
 		&l.place, &l.hash, &l.KeyID, &l.ProjectID, &l.ProjectNumber, &l.OrganizationID, &l.Environment, &l.expires, &l.revoked,
 		&l.expired, &l.status, &l.AllowedOrigins, &l.SampleRate, &l.KeyRateLimit, &l.RateLimit, &l.MonthlyBudget,
-		&l.OrganizationBudget, &l.OTLPSeverity, &l.grouping, &l.scrub, (*moment)(&l.SettingsAt), &l.month, &l.project,
+		&l.OrganizationBudget, &l.OTLPSeverity, &l.grouping, &l.scrub, (*postgres.Time)(&l.SettingsAt), &l.month, &l.project,
 		&l.organization, &l.Discarded)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 const (
@@ -69,8 +70,8 @@ func Record(ctx context.Context, db DB, organization uuid.UUID, who Actor, actio
 			target_kind, target_id, target_name, ip, user_agent, details)
 		values ($1::uuid, clock_timestamp(), $2::uuid, $3::text, $4::uuid, $5::text, $6::text,
 			$7::text, $8::uuid, $9::text, $10::text::inet, $11::text, $12::text::jsonb)`,
-		id, orNull(organization), who.Kind, orNull(who.ID), auditText(who.Name), action,
-		target.Kind, orNull(target.ID), auditText(target.Name), auditIP(who.IP), auditText(who.UserAgent), particulars); err != nil {
+		id, postgres.OrNull(organization), who.Kind, postgres.OrNull(who.ID), auditText(who.Name), action,
+		target.Kind, postgres.OrNull(target.ID), auditText(target.Name), auditIP(who.IP), auditText(who.UserAgent), particulars); err != nil {
 		return fmt.Errorf("record %s: %w", action, err)
 	}
 	return nil
@@ -128,13 +129,13 @@ func ListAudit(ctx context.Context, db DB, organization uuid.UUID, f AuditFilter
 			  and ($7::uuid is null or a.target_id = $7::uuid)
 			  and ($8::timestamptz is null or a.created_at >= $8::timestamptz)
 			  and ($9::timestamptz is null or a.created_at < $9::timestamptz)`,
-	}.read(ctx, db, r, organization, orNull(f.Actor), storable(f.Action), orNull(f.Target), timeOrNull(f.Since), timeOrNull(f.Until))
+	}.read(ctx, db, r, organization, postgres.OrNull(f.Actor), storable(f.Action), postgres.OrNull(f.Target), postgres.TimeOrNull(f.Since), postgres.TimeOrNull(f.Until))
 }
 
 func scanAudit(row pgx.CollectableRow) (AuditEntry, error) {
 	var e AuditEntry
 	var details *string
-	err := row.Scan(&e.ID, (*moment)(&e.CreatedAt), &e.OrganizationID, &e.Actor.Kind, &e.Actor.ID, &e.Actor.Name, &e.Actor.IP,
+	err := row.Scan(&e.ID, (*postgres.Time)(&e.CreatedAt), &e.OrganizationID, &e.Actor.Kind, &e.Actor.ID, &e.Actor.Name, &e.Actor.IP,
 		&e.Actor.UserAgent, &e.Action, &e.Target.Kind, &e.Target.ID, &e.Target.Name, &details)
 	if details != nil {
 		e.Details = json.RawMessage(*details)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // InvitationState is what became of an invitation.
@@ -63,7 +64,7 @@ const selectInvitations = `
 func scanInvitation(row pgx.CollectableRow) (Invitation, error) {
 	var i Invitation
 	err := row.Scan(&i.ID, &i.OrganizationID, &i.Organization, &i.Email, &i.Role, &i.State, &i.InvitedBy,
-		(*moment)(&i.CreatedAt), (*moment)(&i.ExpiresAt), (*moment)(&i.AcceptedAt), &i.AcceptedBy, (*moment)(&i.RevokedAt))
+		(*postgres.Time)(&i.CreatedAt), (*postgres.Time)(&i.ExpiresAt), (*postgres.Time)(&i.AcceptedAt), &i.AcceptedBy, (*postgres.Time)(&i.RevokedAt))
 	return i, err
 }
 

@@ -41,7 +41,7 @@ func Invite(ctx context.Context, db Beginner, organization uuid.UUID, email stri
 			insert into mesher.invitations (id, organization_id, email, role, invited_by, created_at, expires_at)
 			select $1::uuid, $2::uuid, $3::text, $4::text, $5::uuid, at, at + $6::bigint * interval '1 microsecond'
 			from (select clock_timestamp() as at offset 0) as clock`,
-			id, organization, email, string(role), orNull(inviter), InvitationLifetime.Microseconds()); err != nil {
+			id, organization, email, string(role), postgres.OrNull(inviter), InvitationLifetime.Microseconds()); err != nil {
 			return err
 		}
 		inv, err = FindInvitation(ctx, tx, organization, id)

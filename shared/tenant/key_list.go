@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/label"
 	"github.com/mesherhq/mesher/shared/page"
 )
 
@@ -40,7 +41,7 @@ type KeyChange struct {
 
 func (c KeyChange) check() error {
 	if c.Label != nil {
-		if err := checkText("label", *c.Label, 1, labelMost); err != nil {
+		if err := label.Check("label", *c.Label, 1, labelMost); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/label"
 )
 
 const (
@@ -24,10 +25,10 @@ type KeySpec struct {
 }
 
 func (s KeySpec) check() error {
-	if err := checkText("label", s.Label, 1, labelMost); err != nil {
+	if err := label.Check("label", s.Label, 1, labelMost); err != nil {
 		return err
 	}
-	if err := checkText("environment", s.Environment, 0, environmentMost); err != nil {
+	if err := label.Check("environment", s.Environment, 0, environmentMost); err != nil {
 		return err
 	}
 	if err := checkRateLimit(s.RateLimit); err != nil {

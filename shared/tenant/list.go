@@ -4,11 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/mesherhq/mesher/shared/page"
 )
@@ -41,34 +38,6 @@ func (l listing[T]) read(ctx context.Context, db DB, r page.Request, args ...any
 		return page.Of[T]{}, fmt.Errorf("list %s: %w", l.name, err)
 	}
 	return page.Cut(r, found, l.mark), nil
-}
-
-// moment reads a time that may be null, which is the zero time, as UTC.
-type moment time.Time
-
-// ScanTimestamptz implements pgtype.TimestamptzScanner.
-func (m *moment) ScanTimestamptz(v pgtype.Timestamptz) error {
-	*m = moment{}
-	if v.Valid {
-		*m = moment(v.Time.UTC())
-	}
-	return nil
-}
-
-// orNull returns an id as an argument: null when there is none.
-func orNull(id uuid.UUID) any {
-	if id == uuid.Nil {
-		return nil
-	}
-	return id
-}
-
-// timeOrNull returns a time as an argument: null when there is none.
-func timeOrNull(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t
 }
 
 // storable replaces what Postgres takes in no text, so that what somebody sends, to be looked for or to be noted,

@@ -35,7 +35,7 @@ const colleagues = `
 
 func scanColleague(row pgx.CollectableRow) (Colleague, error) {
 	var c Colleague
-	err := row.Scan(&c.UserID, &c.Email, &c.Name, &c.Role, (*moment)(&c.CreatedAt))
+	err := row.Scan(&c.UserID, &c.Email, &c.Name, &c.Role, (*postgres.Time)(&c.CreatedAt))
 	return c, err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Organization owns projects.
@@ -28,7 +29,7 @@ const organizationColumns = `o.id, o.name, o.slug, o.created_at, coalesce(o.mont
 
 // fields are where organizationColumns are read to.
 func (o *Organization) fields() []any {
-	return []any{&o.ID, &o.Name, &o.Slug, (*moment)(&o.CreatedAt), &o.MonthlyBudget}
+	return []any{&o.ID, &o.Name, &o.Slug, (*postgres.Time)(&o.CreatedAt), &o.MonthlyBudget}
 }
 
 // ListOrganizations returns the organizations that the viewer sees, with the viewer's role, the newest first. search is a
@@ -46,7 +47,7 @@ func ListOrganizations(ctx context.Context, db DB, v Viewer, search string, r pa
 			from mesher.organizations o join mesher.memberships m on m.organization_id = o.id
 			where m.user_id = $4::uuid and o.deleted_at is null and ($5::uuid is null or o.id = $5::uuid)
 			  and (position(lower($6::text) in lower(o.name)) > 0 or position(lower($6::text) in o.slug) > 0)`,
-	}.read(ctx, db, r, v.UserID, orNull(v.OrganizationID), storable(search))
+	}.read(ctx, db, r, v.UserID, postgres.OrNull(v.OrganizationID), storable(search))
 }
 
 // CreateOrganization makes an organization with the user as its owner. Its slug is derived from the name; when that is taken,

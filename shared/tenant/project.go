@@ -9,6 +9,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/grouping"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/scrub"
 )
 
@@ -53,7 +54,7 @@ func (p *Project) fields() []any {
 	return []any{
 		&p.ID, &p.OrganizationID, &p.Number, &p.Name, &p.Slug, &p.Status, &p.RetentionDays, &p.SampleRate,
 		&p.AllowedOrigins, &p.RateLimit, &p.MonthlyBudget, &p.OTLPSeverity, &p.GroupingRules, &p.ScrubRules,
-		(*moment)(&p.CreatedAt), (*moment)(&p.DeletedAt),
+		(*postgres.Time)(&p.CreatedAt), (*postgres.Time)(&p.DeletedAt),
 	}
 }
 

@@ -4,10 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/label"
 )
 
 const (
@@ -45,29 +43,5 @@ func Slug(name string) string {
 
 // CheckName refuses what cannot be the name of an organization or a project; what says which.
 func CheckName(what, name string) error {
-	return checkText(what, name, 1, nameMost)
-}
-
-// checkText refuses a text that is too short or too long, in characters, or that a person could not read.
-func checkText(what, text string, least, most int) error {
-	switch n := utf8.RuneCountInString(text); {
-	case n < least:
-		return fault.New(fault.Invalid, "the %s is empty", what)
-	case n > most:
-		return fault.New(fault.Invalid, "the %s has %d characters; at most %d are allowed", what, n, most)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || unseen(r) }):
-		return fault.New(fault.Invalid, "the %s holds a character that cannot be shown", what)
-	case strings.TrimSpace(text) != text:
-		return fault.New(fault.Invalid, "the %s begins or ends with a space", what)
-	case n > 0 && !strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) }):
-		return fault.New(fault.Invalid, "the %s has no character that can be seen", what)
-	}
-	return nil
-}
-
-// unseen reports whether a character that counts as one that can be shown shows nothing: a name of such looks like none, or
-// like another one.
-func unseen(r rune) bool {
-	const blankBraille = '\u2800'
-	return r == blankBraille || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return label.Check(what, name, 1, nameMost)
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Usage counts what happened to a project's events before they reached Store: each is counted once. Store itself counts
@@ -121,6 +123,6 @@ type told struct {
 
 func scanTold(row pgx.CollectableRow) (told, error) {
 	var t told
-	err := row.Scan(&t.id, &t.share.Most, &t.share.Part, &t.share.Room, (*moment)(&t.month.Month), &t.month.Project, &t.month.Organization)
+	err := row.Scan(&t.id, &t.share.Most, &t.share.Part, &t.share.Room, (*postgres.Time)(&t.month.Month), &t.month.Project, &t.month.Organization)
 	return t, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Viewer is in whose name organizations and projects are looked at.
@@ -27,7 +28,7 @@ func Authorize(ctx context.Context, db DB, v Viewer, organization uuid.UUID, nee
 	var role Role
 	err := db.QueryRow(ctx, `
 		select m.role from mesher.organizations o join mesher.memberships m on `+seen+`
-		where o.id = $3::uuid`, v.UserID, orNull(v.OrganizationID), organization).Scan(&role)
+		where o.id = $3::uuid`, v.UserID, postgres.OrNull(v.OrganizationID), organization).Scan(&role)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "", errNoOrganization(organization)
@@ -50,7 +51,7 @@ func AuthorizeProject(ctx context.Context, db DB, v Viewer, project uuid.UUID, n
 		from mesher.projects p
 		join mesher.organizations o on o.id = p.organization_id
 		join mesher.memberships m on `+seen+`
-		where p.id = $3::uuid`, v.UserID, orNull(v.OrganizationID), project).Scan(append(p.fields(), &role)...)
+		where p.id = $3::uuid`, v.UserID, postgres.OrNull(v.OrganizationID), project).Scan(append(p.fields(), &role)...)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Project{}, "", errNoProject(project)
