@@ -199,8 +199,9 @@ func (s *Server) turn(name string, from, to schedulerpb.Job_State) (*schedulerpb
 			return status.Errorf(codes.FailedPrecondition, "the job is %s; it must be %s", j.pb.GetState(), from)
 		}
 		if err := s.change(j, func(pb *schedulerpb.Job) {
-			pb.State = to
-			j.reset(pb, s.now())
+			now := s.now()
+			pb.State, pb.UserUpdateTime = to, timestamppb.New(now)
+			j.reset(pb, now)
 		}); err != nil {
 			return unwritten(err)
 		}
