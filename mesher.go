@@ -24,6 +24,7 @@ import (
 	"github.com/mesherhq/mesher/functions/ingest"
 	"github.com/mesherhq/mesher/functions/notify"
 	"github.com/mesherhq/mesher/functions/partitions"
+	"github.com/mesherhq/mesher/functions/retention"
 	"github.com/mesherhq/mesher/functions/store"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
@@ -91,6 +92,12 @@ func Functions() []Function {
 			Doc:      "keeps the daily partitions of events ready for the coming days, and repairs what they lack",
 			Settings: env.Describe(&partitions.Config{}),
 			Build:    partitions.Build,
+		},
+		{
+			Name: "Retention", Trigger: Schedule, Role: postgres.RoleStore, Path: "POST /",
+			Doc:      "removes what is older than it is to be kept, and erases what was deleted",
+			Settings: env.Describe(&retention.Config{}),
+			Build:    retention.Build,
 		},
 	}
 }
