@@ -10,9 +10,9 @@ import (
 // Trace is what connecting took. Where several connections are made, as redirects do, it is of all of them together, and
 // the address is the last one's.
 type Trace struct {
-	mu           sync.Mutex
-	dns, connect time.Duration
-	address      netip.AddrPort
+	mu                sync.Mutex
+	dns, connect, tls time.Duration
+	address           netip.AddrPort
 }
 
 type traceKey struct{}
@@ -29,6 +29,9 @@ func (t *Trace) DNS() time.Duration { t.mu.Lock(); defer t.mu.Unlock(); return t
 // Connect returns how long connecting took, without the lookup and without TLS.
 func (t *Trace) Connect() time.Duration { t.mu.Lock(); defer t.mu.Unlock(); return t.connect }
 
+// TLS returns how long handshakes took.
+func (t *Trace) TLS() time.Duration { t.mu.Lock(); defer t.mu.Unlock(); return t.tls }
+
 // Address returns what was connected to; not valid when nothing was.
 func (t *Trace) Address() netip.AddrPort { t.mu.Lock(); defer t.mu.Unlock(); return t.address }
 
@@ -40,6 +43,8 @@ func traceOf(ctx context.Context) *Trace {
 }
 
 func (t *Trace) looked(d time.Duration) { t.mu.Lock(); defer t.mu.Unlock(); t.dns += d }
+
+func (t *Trace) shook(d time.Duration) { t.mu.Lock(); defer t.mu.Unlock(); t.tls += d }
 
 func (t *Trace) connected(d time.Duration, to netip.AddrPort) {
 	t.mu.Lock()
