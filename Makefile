@@ -69,8 +69,12 @@ $(LINT): tools/go.mod tools/go.sum
 readme: ## rewrite the README's tables from the code
 	go test -count=1 -run='^TestReadme' . -update
 
+.PHONY: package
+package: ## make the archive that Terraform deploys, dist/mesher.zip, of the commit
+	go run ./cmd/package
+
 .PHONY: deployable
-deployable: ## replay what the cloud build does to the source, start each function
+deployable: ## replay what the cloud build does to the archive, start each function
 	go run ./cmd/deployable
 
 .PHONY: ci
