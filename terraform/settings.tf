@@ -1,7 +1,11 @@
 # Which function is given which setting. Nobody lists that: each gets the settings that it reads, by the source's own word
 # (contract.json), where there is a value for them here or in var.settings; all others keep their defaults.
 locals {
-  auth_url = coalesce(var.auth_url, "https://${local.functions["Auth"].service}-${data.google_project.this.number}.${var.region}.run.app")
+  # The address that Cloud Run gives a service is known before there is one. A function's own address as an attribute would
+  # not do: one function's settings cannot wait for another of the same module.
+  address = {
+    for name, f in local.functions : name => "https://${f.service}-${data.google_project.this.number}.${var.region}.run.app"
+  }
 
   # What the installation knows of itself.
   known = {
@@ -10,7 +14,8 @@ locals {
     PUBSUB_ENDPOINT     = "${var.region}-pubsub.googleapis.com:443"
     EVENTS_TOPIC        = "events"
     NOTIFICATIONS_TOPIC = "notifications"
-    AUTH_URL            = local.auth_url
+    AUTH_URL            = coalesce(var.auth_url, local.address["Auth"])
+    API_URL             = coalesce(var.api_url, local.address["API"])
     SMTP_FROM           = var.smtp_from
   }
 

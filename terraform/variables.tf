@@ -199,6 +199,17 @@ variable "auth_url" {
   }
 }
 
+variable "api_url" {
+  description = "Public address of API, when it has a domain of its own; else the address that Cloud Run gives it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.api_url == "" || can(regex("^https://[^/?#]+(/[^?#]*)?$", var.api_url))
+    error_message = "api_url is an address such as https://api.example.com, without a query."
+  }
+}
+
 variable "smtp_from" {
   description = "Sender of mails, such as Mesher <mesher@example.com>."
   type        = string

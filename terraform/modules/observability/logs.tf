@@ -57,7 +57,7 @@ resource "google_logging_metric" "logged" {
   label_extractors = { for label, field in each.value.labels : label => "EXTRACT(jsonPayload.${field})" }
 }
 
-# For how many days ahead events have partitions, as each run of Partitions reports it.
+# For how many days ahead events have partitions, as each run of Partitions reports it: -1 if not even today.
 resource "google_logging_metric" "horizon" {
   project         = var.project
   name            = "mesher/partition_horizon"
@@ -66,9 +66,9 @@ resource "google_logging_metric" "horizon" {
     resource.type="cloud_run_revision"
     jsonPayload.message="a job is done"
     jsonPayload.job="partitions"
-    jsonPayload.summary.report.horizon_days>=-1
+    jsonPayload.summary.report.days:*
   EOT
-  value_extractor = "EXTRACT(jsonPayload.summary.report.horizon_days)"
+  value_extractor = "EXTRACT(jsonPayload.summary.report.days)"
 
   metric_descriptor {
     metric_kind = "DELTA"
