@@ -15,16 +15,16 @@ resource "google_logging_project_exclusion" "secrets" {
   depends_on = [google_project_service.this]
 }
 
-# One line an event would be the largest part of the bill.
+# A line for each event and each message would be a large part of the bill.
 resource "google_logging_project_exclusion" "accepted" {
   count = var.request_log_share < 1 ? 1 : 0
 
   project     = var.project
   name        = "accepted-events"
-  description = "All but a share of Ingest's successful requests."
+  description = "All but a share of the successful requests of Ingest and Store."
   filter      = <<-EOT
     resource.type="cloud_run_revision"
-    resource.labels.service_name="${local.functions["Ingest"].service}"
+    resource.labels.service_name=("${local.functions["Ingest"].service}" OR "${local.functions["Store"].service}")
     log_id("run.googleapis.com/requests")
     httpRequest.status<300
     sample(insertId, ${1 - var.request_log_share})

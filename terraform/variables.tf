@@ -272,7 +272,7 @@ variable "budget" {
 }
 
 variable "request_log_share" {
-  description = "Share of Ingest's successful requests that stay in the request log, 0 to 1. Failed ones all do."
+  description = "Share of the successful requests of Ingest and Store that stay in the request log, 0 to 1. Failed ones all do."
   type        = number
   default     = 0.01
 

@@ -35,8 +35,9 @@ func Zip(files []File) ([]byte, error) {
 		size := uint64(len(f.Data))
 		h := &zip.FileHeader{
 			Name: f.Name, Method: zip.Store, CRC32: crc32.ChecksumIEEE(f.Data), CompressedSize64: size, UncompressedSize64: size,
-			ModifiedDate: dosDate, CreatorVersion: unix3 | 20, ReaderVersion: 20, ExternalAttrs: mode << 16,
+			CreatorVersion: unix3 | 20, ReaderVersion: 20, ExternalAttrs: mode << 16,
 		}
+		h.ModifiedDate = dosDate //nolint:staticcheck // CreateRaw, below, looks at no other field for the time
 		// CreateHeader would add a time stamp of its own, and put the sizes behind the data, where not every reader
 		// finds those of stored files.
 		part, err := w.CreateRaw(h)
