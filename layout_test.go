@@ -339,7 +339,12 @@ func goMod(t *testing.T) map[string]string {
 // section compares the README's text between two markers with want, or replaces it.
 func section(t *testing.T, name, want string) {
 	t.Helper()
-	data, err := os.ReadFile("README.md")
+	sectionOf(t, "README.md", name, want)
+}
+
+func sectionOf(t *testing.T, file, name, want string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,15 +352,15 @@ func section(t *testing.T, name, want string) {
 	before, rest, ok := strings.Cut(string(data), begin)
 	got, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("README.md has no section between %s and %s", strings.TrimSpace(begin), end)
+		t.Fatalf("%s has no section between %s and %s", file, strings.TrimSpace(begin), end)
 	}
 	if got == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("README.md is behind the code, run `make readme`; its section %q should be\n%s", name, want)
+		t.Fatalf("%s is behind the code, run `make readme`; its section %q should be\n%s", file, name, want)
 	}
-	if err := os.WriteFile("README.md", []byte(before+begin+want+end+after), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -106,7 +106,14 @@ func Functions() []Function {
 // names. A function is built when its first request comes.
 func init() {
 	for _, f := range Functions() {
-		l := boot.New(f.Name, f.Build, env.OS, logging.New(os.Stderr, slog.LevelInfo, ""))
+		l := boot.New(f.Name, f.Build, env.OS, logging.NewLate(os.Stderr, slog.LevelInfo, project))
 		functions.HTTP(f.Name, l.Terminating())
 	}
+}
+
+// project names the Google Cloud project, whose traces log lines belong to. It is asked for with each such line, since
+// nothing is read at start.
+func project() string {
+	name, _ := env.OS("GOOGLE_CLOUD_PROJECT")
+	return name
 }
