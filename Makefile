@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 FUZZTIME ?= 10s
+USES_DATABASE := {{range $$t := .TestImports}}{{if eq $$t "github.com/mesherhq/mesher/shared/pgtest"}}{{$$.ImportPath}} {{end}}{{end}}\
+	{{range $$t := .XTestImports}}{{if eq $$t "github.com/mesherhq/mesher/shared/pgtest"}}{{$$.ImportPath}} {{end}}{{end}}
 LINT := .cache/bin/golangci-lint-$(shell go env GOVERSION)
 
 .PHONY: help
@@ -15,6 +17,11 @@ run: ## run the whole platform on this machine
 test: ## run every test, in random order
 	go test -shuffle=on -timeout=10m ./...
 	cd test/conformance && go test -count=1 -shuffle=on -timeout=10m ./...
+
+.PHONY: test-pooler
+test-pooler: ## run every test of the database through PgBouncer
+	@test/pooler/install
+	PGTEST_POOLER=1 go test -shuffle=on -timeout=10m $$(go list -f '$(USES_DATABASE)' ./...)
 
 .PHONY: conformance
 conformance: ## drive real SDKs against the platform: Go, Node.js (>= 20.19), Python, Chromium

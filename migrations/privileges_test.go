@@ -303,7 +303,7 @@ func checkPrivileges(t *testing.T, db *pgtest.Database) {
 		"tables that force row level security, which refuses COPY": `select oid::regclass::text from pg_class
 			where relnamespace = 'mesher'::regnamespace and relforcerowsecurity`,
 		"tables without a policy": `select oid::regclass::text from pg_class c
-			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p') and relname <> 'migrations'
+			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p')
 			  and not exists (select from pg_policy where polrelid = c.oid)`,
 		"policies for others than mesher_app and mesher_ingest": `select polrelid::regclass || ' ' || polname from pg_policy
 			where polrelid in (select oid from pg_class where relnamespace = 'mesher'::regnamespace)
