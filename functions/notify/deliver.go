@@ -73,12 +73,12 @@ func (f *Function) begin(ctx context.Context, to outbox.Route) (leave func(), ok
 	if !ok {
 		return nil, false, nil
 	}
-	leave, err = take(ctx, f.calls)
+	done, err := take(ctx, f.calls)
 	if err != nil {
 		out()
 		return nil, false, err
 	}
-	return func() { leave(); out() }, true, nil
+	return func() { done(); out() }, true, nil
 }
 
 // take waits for one of the slots until ctx ends.
@@ -154,9 +154,9 @@ func (f *Function) end(ctx context.Context, d outbox.Delivery, t told) outbox.En
 	}
 	f.log.WarnContext(ctx, "a notification is not delivered and is tried again", attributes...)
 	var asked *fault.Error
-	end.Status, end.Again = outbox.Pending, now.Add(wait(d.Attempt, 0))
+	end.Status, end.Again = outbox.Pending, now.Add(pauseAfter(d.Attempt, 0))
 	if errors.As(t.err, &asked) {
-		end.Again = now.Add(wait(d.Attempt, asked.RetryAfter))
+		end.Again = now.Add(pauseAfter(d.Attempt, asked.RetryAfter))
 	}
 	return end
 }

@@ -20,9 +20,9 @@ const (
 	giveUpAlert = 24 * time.Hour
 )
 
-// wait returns how long to wait after a try, counted from 1, that failed. A receiver may ask for longer, but for no longer
+// pauseAfter returns how long to wait after a try, counted from 1, that failed. A receiver may ask for longer, but for no longer
 // than waitLongest.
-func wait(attempt int, asked time.Duration) time.Duration {
+func pauseAfter(attempt int, asked time.Duration) time.Duration {
 	const doublings = 8 // more than waitLongest anyway
 	w := min(firstWait<<min(max(attempt-1, 0), doublings), waitLongest)
 	w = w*4/5 + rand.N(w*2/5)

@@ -121,7 +121,7 @@ func TestFolding_IsExact(t *testing.T) {
 	for w := range writers {
 		writing.Go(func() {
 			for i := range each {
-				now.Add(1)
+				now.Add(7)
 				subject := all[w*each+i]
 				ids, err := raise(t.Context(), pools[w%len(pools)], b.rule, subject, moment())
 				if err != nil {
