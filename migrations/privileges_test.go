@@ -29,6 +29,10 @@ const defaults = `
 
 // appGrants is everything that mesher_app may do. A migration that grants more has to say so here.
 var appGrants = []string{
+	"alert_budgets delete",
+	"alert_budgets insert",
+	"alert_budgets select",
+	"alert_budgets update",
 	"alert_channels delete",
 	"alert_channels insert",
 	"alert_channels select",
@@ -43,6 +47,10 @@ var appGrants = []string{
 	"alert_rules insert",
 	"alert_rules select",
 	"alert_rules update",
+	"alert_windows delete",
+	"alert_windows insert",
+	"alert_windows select",
+	"alert_windows update",
 	"api_keys insert",
 	"api_keys select",
 	"api_keys update (expires_at)",
@@ -121,6 +129,8 @@ var appGrants = []string{
 	"monitors insert",
 	"monitors select",
 	"monitors update",
+	"notification_attempts insert",
+	"notification_attempts select",
 	"notifications insert",
 	"notifications select",
 	"notifications update",
