@@ -19,6 +19,7 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
+	"github.com/mesherhq/mesher/functions/alerts"
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/functions/auth"
 	"github.com/mesherhq/mesher/functions/ingest"
@@ -84,6 +85,12 @@ func Functions() []Function {
 			Doc:      "delivers notifications: mails about accounts and invitations",
 			Settings: env.Describe(&notify.Config{}),
 			Build:    notify.Build,
+		},
+		{
+			Name: "Alerts", Trigger: Schedule, Role: postgres.RoleApp, Path: "POST /",
+			Doc:      "evaluates alert rules over time, resolves alerts that have ended, and sweeps the outbox",
+			Settings: env.Describe(&alerts.Config{}),
+			Build:    alerts.Build,
 		},
 	}
 }
