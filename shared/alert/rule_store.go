@@ -55,7 +55,7 @@ func CreateRule(ctx context.Context, tx postgres.Tx, in Place, k Kind, c RuleCha
 	if r.ID, err = uuid.NewV7(); err != nil {
 		return Rule{}, fmt.Errorf("make a rule's id: %w", err)
 	}
-	if err := r.checkReferences(ctx, tx); err != nil {
+	if err := r.CheckReferences(ctx, tx); err != nil {
 		return Rule{}, err
 	}
 	if err := r.insert(ctx, tx, at); err != nil {
@@ -126,15 +126,6 @@ func lockPlace(ctx context.Context, tx postgres.Tx, in Place) (Bounds, error) {
 	return b, nil
 }
 
-// BoundsOf returns what a project lets in.
-func BoundsOf(ctx context.Context, db DB, in Place) (Bounds, error) {
-	b, err := boundsOf(ctx, db, in, "")
-	if err != nil {
-		return b, fmt.Errorf("look up a project's limits: %w", err)
-	}
-	return b, nil
-}
-
 func boundsOf(ctx context.Context, db DB, in Place, lock string) (b Bounds, err error) {
 	err = db.QueryRow(ctx, `
 		select coalesce(rate_limit, 0), coalesce(monthly_budget, 0) from mesher.projects
@@ -168,8 +159,8 @@ func (r Rule) checkRoom(ctx context.Context, tx postgres.Tx, l Limits) error {
 	return nil
 }
 
-// checkReferences refuses channels and monitors of others.
-func (r Rule) checkReferences(ctx context.Context, tx postgres.Tx) error {
+// CheckReferences refuses channels and monitors of others.
+func (r Rule) CheckReferences(ctx context.Context, tx DB) error {
 	if len(r.ChannelIDs) > ruleChannelsMost {
 		return fault.New(fault.Invalid, "channel_ids: at most %d channels are told, not %d", ruleChannelsMost, len(r.ChannelIDs))
 	}
@@ -331,7 +322,7 @@ func ChangeRule(ctx context.Context, tx postgres.Tx, organization, id uuid.UUID,
 			return was, is, err
 		}
 	}
-	if err := is.checkReferences(ctx, tx); err != nil {
+	if err := is.CheckReferences(ctx, tx); err != nil {
 		return was, is, err
 	}
 	if !reflect.DeepEqual(was.Filter, is.Filter) || was.Condition.Scope != is.Condition.Scope || is.Enabled && !was.Enabled {
