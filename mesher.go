@@ -19,6 +19,7 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
+	"github.com/mesherhq/mesher/functions/alerts"
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/functions/auth"
 	"github.com/mesherhq/mesher/functions/ingest"
@@ -98,6 +99,12 @@ func Functions() []Function {
 			Doc:      "removes what is older than it is to be kept, and erases what was deleted",
 			Settings: env.Describe(&retention.Config{}),
 			Build:    retention.Build,
+		},
+		{
+			Name: "Alerts", Trigger: Schedule, Role: postgres.RoleApp, Path: "POST /",
+			Doc:      "evaluates alert rules over time, resolves alerts that have ended, and sweeps the outbox",
+			Settings: env.Describe(&alerts.Config{}),
+			Build:    alerts.Build,
 		},
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/outbox"
@@ -31,6 +32,7 @@ type Function struct {
 	open   bool // everybody may make organizations
 
 	operators operators
+	limits    alert.Limits
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -71,13 +73,14 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named}
+	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named, limits: cfg.Alerts}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
 		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
+		f.ruleRoutes, f.alertRoutes,
 	} {
 		add()
 	}
