@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/mesherhq/mesher/shared/label"
+	"github.com/mesherhq/mesher/shared/outbound"
 )
 
-// Guard is what says which hosts must not be looked at, such as those of the network that Probe itself is in. Its error
-// says why.
-type Guard func(host string) error
+// Guard is what says which hosts must not be looked at, such as those of the network that Probe itself is in; nil: all may.
+type Guard = *outbound.Policy
 
 // check refuses a monitor that is not right, or that could never be healthy. It is complete: defaults are filled in, and
 // secrets are beside it.

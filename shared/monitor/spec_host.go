@@ -18,15 +18,21 @@ func checkHost(field, host string, guard Guard) error {
 	if guard == nil {
 		return nil
 	}
-	if err := guard(host); err != nil {
+	if err := guard.CheckHost(host); err != nil {
 		return invalid(field, "%s", reason(err))
 	}
 	return nil
 }
 
-func checkPort(field string, port int) error {
+func checkPort(field string, port int, guard Guard) error {
 	if port < 1 || port > 65535 {
 		return invalid(field, "%d is not from 1 to 65535", port)
+	}
+	if guard == nil {
+		return nil
+	}
+	if err := guard.CheckPort(port); err != nil {
+		return invalid(field, "%s", reason(err))
 	}
 	return nil
 }
@@ -41,7 +47,7 @@ func checkAddress(field, address string, guard Guard) error {
 	if err != nil {
 		return invalid(field, "the port %q is no number", clip(port))
 	}
-	return first(checkPort(field, n), checkHost(field, host, guard))
+	return first(checkPort(field, n, guard), checkHost(field, host, guard))
 }
 
 // hostname reports whether s can be the name of a host. Underscores stand in some.

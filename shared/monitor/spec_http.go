@@ -2,11 +2,12 @@ package monitor
 
 import (
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mesherhq/mesher/shared/outbound"
 )
 
 // methods are those that a monitor may use.
@@ -44,16 +45,16 @@ func (c *HTTPConfig) checkURL(guard Guard) error {
 	case u.Hostname() == "":
 		return invalid("url", "names no host")
 	}
-	if text := u.Port(); text != "" || strings.HasSuffix(u.Host, ":") {
-		port, err := strconv.Atoi(text)
-		if err != nil {
-			return invalid("url", "has no port after the colon")
-		}
-		if err := checkPort("url", port); err != nil {
-			return err
-		}
+	if port, err := strconv.Atoi(u.Port()); strings.HasSuffix(u.Host, ":") || u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return invalid("url", "has no port from 1 to 65535 after the colon")
 	}
-	return checkHost("url", u.Hostname(), guard)
+	if err := checkHost("url", u.Hostname(), guard); err != nil || guard == nil {
+		return err
+	}
+	if err := guard.CheckURL(u); err != nil {
+		return invalid("url", "%s", reason(err))
+	}
+	return nil
 }
 
 func (c *HTTPConfig) checkMethod() error {
@@ -70,26 +71,21 @@ func (c *HTTPConfig) checkMethod() error {
 	return nil
 }
 
-// ownHeaders are set by who sends the request.
-var ownHeaders = [...]string{"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
-
 func (c *HTTPConfig) checkHeaders(values []string) error {
 	if len(c.Headers) > headersMost {
 		return invalid("headers", "%d headers; at most %d are allowed", len(c.Headers), headersMost)
 	}
 	for i, name := range c.Headers {
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !token(name):
 			return invalid("headers", "%q is not the name of a header", clip(name))
-		case slices.Contains(ownHeaders[:], canonical):
-			return invalid("headers", "%s is set by Probe itself; leave it out", canonical)
 		case slices.ContainsFunc(c.Headers[:i], func(other string) bool { return strings.EqualFold(other, name) }):
 			return invalid("headers", "%s stands there twice", name)
 		case len(values[i]) > headerMost:
 			return invalid("headers", "the value of %s has %d bytes; at most %d are allowed", name, len(values[i]), headerMost)
-		case strings.ContainsFunc(values[i], func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			return invalid("headers", "the value of %s holds a line break or another control character", name)
+		}
+		if err := outbound.CheckHeader(name, values[i]); err != nil {
+			return invalid("headers", "%s", reason(err))
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 func (c *TCPConfig) check(timeout int, guard Guard) error {
 	return first(
 		checkHost("host", c.Host, guard),
-		checkPort("port", c.Port),
+		checkPort("port", c.Port, guard),
 		checkText("send", c.Send, sendMost),
 		checkText("expect", c.Expect, textMost),
 		checkDegraded("degraded_after_ms", c.DegradedAfterMS, timeout),
@@ -24,7 +24,7 @@ func (c *TLSConfig) check(guard Guard) error {
 	if c.DegradedDays < 0 || c.DegradedDays > certificateMost {
 		return invalid("degraded_days", "%d is not from 1 to %d, the longest that a certificate is valid", c.DegradedDays, certificateMost)
 	}
-	return first(checkHost("host", c.Host, guard), checkPort("port", c.Port))
+	return first(checkHost("host", c.Host, guard), checkPort("port", c.Port, guard))
 }
 
 // recordTypes are those that a monitor can ask for.
