@@ -23,6 +23,7 @@ import (
 	"github.com/mesherhq/mesher/functions/auth"
 	"github.com/mesherhq/mesher/functions/ingest"
 	"github.com/mesherhq/mesher/functions/notify"
+	"github.com/mesherhq/mesher/functions/partitions"
 	"github.com/mesherhq/mesher/functions/store"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
@@ -84,6 +85,12 @@ func Functions() []Function {
 			Doc:      "delivers notifications: mails about accounts and invitations",
 			Settings: env.Describe(&notify.Config{}),
 			Build:    notify.Build,
+		},
+		{
+			Name: "Partitions", Trigger: Schedule, Role: postgres.RoleStore, Path: "POST /",
+			Doc:      "keeps the daily partitions of events ready for the coming days, and repairs what they lack",
+			Settings: env.Describe(&partitions.Config{}),
+			Build:    partitions.Build,
 		},
 	}
 }

@@ -155,6 +155,8 @@ var appGrants = []string{
 	"projects update (status)",
 	"projects update (updated_at)",
 	"releases select",
+	"retention_marks select",
+	"retention_sweeps select",
 	"service_health_checks insert",
 	"service_health_checks select",
 	"sessions insert",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -131,15 +132,15 @@ func hexJSON(v any) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// usageSQL returns the statement that counts what became of a batch's rows in the current minute. It is the last
+// usageSQL returns the statement that counts what became of a batch's rows in the minute of at. It is the last
 // of a transaction, because Ingest counts in the same rows, for many projects at once: it must not wait while
 // this transaction waits for an issue that somebody edits.
-func usageSQL(project uuid.UUID, n outcome) string {
+func usageSQL(project uuid.UUID, n outcome, at time.Time) string {
 	return fmt.Sprintf(`insert into mesher.usage as u (project_id, minute, stored, duplicates, expired, filtered)
-values ('%s', date_trunc('minute', now()), %d, %d, %d, %d)
+values ('%s', '%s', %d, %d, %d, %d)
 on conflict (project_id, minute) do update set
 	stored = u.stored + excluded.stored,
 	duplicates = u.duplicates + excluded.duplicates,
 	expired = u.expired + excluded.expired,
-	filtered = u.filtered + excluded.filtered`, project, n.stored, n.duplicates, n.expired, n.filtered)
+	filtered = u.filtered + excluded.filtered`, project, at.UTC().Truncate(time.Minute).Format(time.RFC3339), n.stored, n.duplicates, n.expired, n.filtered)
 }

@@ -59,7 +59,7 @@ func commitEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, c *ch
 	if done.tags, err = tagApart(ctx, pg, project, good, found, known); err != nil {
 		return work{}, err
 	}
-	return done, commit(ctx, pg, project, nil, c.n, work{statements: c.statements(project)})
+	return done, commit(ctx, pg, project, nil, c.n, found.at, work{statements: c.statements(project)})
 }
 
 // tagApart writes the tags of rows that are inserted, and returns which. Should the database refuse them, that is

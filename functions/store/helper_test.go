@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/event/eventtest"
 	"github.com/mesherhq/mesher/shared/grouping"
@@ -96,11 +97,10 @@ func (b *bundle) function(t testing.TB, change ...func(*Config)) *Function {
 	for _, c := range change {
 		c(&cfg)
 	}
-	f, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	f, err := New(clock.With(t.Context(), func() time.Time { return noon }), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.writer.now = func() time.Time { return noon }
 	t.Cleanup(func() {
 		if held := f.budget.Held(); held != 0 {
 			t.Errorf("%d bytes of the memory budget are not given back", held)

@@ -15,6 +15,7 @@ import (
 type look struct {
 	stored    map[uuid.UUID]bool // event ids
 	retention time.Duration
+	at        time.Time              // when it was looked, by this instance's clock
 	standings map[uuid.UUID]standing // of fingerprints, without those that have nothing special
 	heirs     bool                   // some of them get the issue of another
 }

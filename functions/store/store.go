@@ -19,6 +19,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/postgres"
@@ -46,7 +47,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 	return New(ctx, cfg, log)
 }
 
-// New returns the function. Nothing is connected yet.
+// New returns the function, which lives in the time of clock.Of(ctx). Nothing is connected yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	cfg.Database.PoolSize = max(cfg.Database.PoolSize, int32(cfg.Slots)+spareConnections)
 	cfg.Database.Application = "mesher store"
@@ -61,7 +62,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	}
 	f := &Function{
 		log: log, pool: pool, zstd: z, budget: web.NewBudget(cfg.Memory), timeout: cfg.Timeout,
-		writer: &writer{pool: pool, log: log, now: now, memory: newMemory()},
+		writer: &writer{pool: pool, log: log, now: clock.Of(ctx), memory: newMemory()},
 	}
 	f.batcher = batch.New(batch.Config{
 		MaxCount: cfg.Rows, MaxBytes: rawMost,

@@ -110,18 +110,18 @@ func lockKey(project uuid.UUID) int64 {
 	return int64(binary.BigEndian.Uint64(project[8:]))
 }
 
-// commit copies rows, does the work about them, counts what became of all and commits. COPY stands first in its
+// commit copies rows, does the work about them, counts what became of all, in the minute of at, and commits. COPY stands first in its
 // string: the driver streams rows without waiting for the server to ask for them, so a statement that failed
 // before COPY would leave row bytes on the wire to be read as protocol messages.
-func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome, w work) error {
+func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome, at time.Time, w work) error {
 	if len(rows) == 0 {
-		sql := strings.Join(append(w.statements, usageSQL(project, n), "commit"), "; ")
+		sql := strings.Join(append(w.statements, usageSQL(project, n, at), "commit"), "; ")
 		if _, err := pg.Exec(ctx, sql).ReadAll(); err != nil {
 			return fmt.Errorf("count events: %w", err)
 		}
 		return nil
 	}
-	sql := strings.Join(slices.Concat([]string{CopySQL}, w.statements, []string{usageSQL(project, n), "commit"}), "; ")
+	sql := strings.Join(slices.Concat([]string{CopySQL}, w.statements, []string{usageSQL(project, n, at), "commit"}), "; ")
 	if _, err := pg.CopyFrom(ctx, &tupleReader{next: CopyHeader, rows: rows}, sql); err != nil {
 		return fmt.Errorf("store events: %w", err)
 	}

@@ -45,7 +45,7 @@ func plan(project uuid.UUID, rows []row, found look, known *memory, tagsMost int
 		return w, e
 	}
 	if len(seen) > 0 {
-		add(statusSQL(project, seen))
+		add(statusSQL(project, seen, found.at))
 	}
 	return w, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
@@ -31,14 +32,11 @@ const (
 	aheadMost = 24 * time.Hour
 )
 
-// now is the clock of the deployed function.
-func now() time.Time { return time.Now().UTC() }
-
 // writer writes batches of rows, one transaction at a time for a project.
 type writer struct {
 	pool   *pgxpool.Pool
 	log    *slog.Logger
-	now    func() time.Time
+	now    clock.Clock
 	memory *memory
 }
 
@@ -181,6 +179,7 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		if err != nil {
 			return err
 		}
+		found.at = w.now()
 		c = w.choose(rows, &found)
 		if each {
 			done, err = commitEach(ctx, pg, project, &c, found, w.memory)
@@ -190,7 +189,7 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 			return err
 		}
 		done.statements = append(c.statements(project), done.statements...)
-		return commit(ctx, pg, project, c.fresh, c.n, done)
+		return commit(ctx, pg, project, c.fresh, c.n, found.at, done)
 	}()
 	if err == nil {
 		w.memory.remember(done)
@@ -211,8 +210,8 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 func (w *writer) choose(rows []row, found *look) choice {
 	var (
 		c      = choice{fresh: make([]row, 0, len(rows))}
-		oldest = w.now().Add(-found.retention)
-		latest = w.now().Add(aheadMost)
+		oldest = found.at.Add(-found.retention)
+		latest = found.at.Add(aheadMost)
 	)
 	for i := range rows {
 		r := &rows[i]
