@@ -29,6 +29,8 @@ type Function struct {
 	api    *rest.API
 	hasher *account.Hasher
 	open   bool // everybody may make organizations
+
+	operators operators
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -65,7 +67,11 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen}
+	named, err := readOperators(cfg.Operators)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})

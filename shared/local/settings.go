@@ -65,6 +65,7 @@ func (p *Platform) usual() map[string]string {
 		"DATABASE_POOL_SIZE": "6",
 		"REGISTRATION":       "open",
 		"OUTBOUND_ALLOW":     "127.0.0.0/8,::1/128", // what a developer runs here can be probed
+		"OPERATORS":          devEmail,
 	}
 	if server, _ := p.opts.Lookup("SMTP_URL"); server == "" {
 		usual["MAIL_DIR"] = filepath.Join(p.opts.Home, "mail")
