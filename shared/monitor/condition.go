@@ -144,7 +144,9 @@ func contradict(a, b Condition) string {
 }
 
 // needsValue reports whether what is missing cannot meet the condition.
-func (c Condition) needsValue() bool { return c.Op != Missing && c.Op != NotEquals && c.Op != NotContains }
+func (c Condition) needsValue() bool {
+	return c.Op != Missing && c.Op != NotEquals && c.Op != NotContains
+}
 
 // allows reports whether a value meets the condition.
 func (c Condition) allows(value string) bool {
