@@ -30,10 +30,11 @@ func (c *HTTPConfig) checkConditions() error {
 			if err = first(err, condition.check()); err != nil {
 				return at(err, "%s[%d]", group.field, i)
 			}
-			if !one {
-				continue // several values, of which each condition may mean another one
-			}
 			for _, other := range same[key] {
+				// Of several values each condition may mean another one, but for what must hold of all.
+				if !one && !condition.ofAll() && !other.ofAll() {
+					continue
+				}
 				if why := contradict(condition, other); why != "" {
 					return at(invalid("", "%s, so it could never be healthy", why), "%s[%d]", group.field, i)
 				}
@@ -68,7 +69,7 @@ func headerName(name string) (string, bool, error) {
 	if !token(name) {
 		return "", false, invalid("name", "%q is not the name of a header", clip(name))
 	}
-	return textproto.CanonicalMIMEHeaderKey(name), true, nil
+	return textproto.CanonicalMIMEHeaderKey(name), false, nil // it may come several times
 }
 
 func (c Condition) check() error {
@@ -142,6 +143,9 @@ func contradict(a, b Condition) string {
 	}
 	return ""
 }
+
+// ofAll reports whether every value has to meet the condition, where there are several; of the others one is enough.
+func (c Condition) ofAll() bool { return c.Op == NotEquals || c.Op == NotContains || c.Op == Missing }
 
 // needsValue reports whether what is missing cannot meet the condition.
 func (c Condition) needsValue() bool {
