@@ -181,9 +181,9 @@ var importRules = []importRule{
 	{"Pub/Sub lies behind shared/topic", func(f source, imported string) bool {
 		return within(imported, "cloud.google.com/go/pubsub") && !within(f.dir, "shared/topic", "shared/local") && !f.test
 	}},
-	{"SQL lies in the models, shared/postgres and functions/store", func(f source, imported string) bool {
+	{"SQL lies in the models, shared/postgres, functions/store and the check of databases", func(f source, imported string) bool {
 		return within(imported, "github.com/jackc/pgx") && !f.test && !within(
-			f.dir, "cmd", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
+			f.dir, "cmd", "functions/probe/check", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
 			"shared/outbox", "shared/pgtest", "shared/postgres", "shared/rest", "shared/tenant")
 	}},
 	{"pgtest is for tests", func(f source, imported string) bool {

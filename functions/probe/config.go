@@ -3,7 +3,7 @@ package probe
 import (
 	"time"
 
-	"github.com/mesherhq/mesher/shared/monitor"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/secret"
@@ -14,8 +14,10 @@ type Config struct {
 	Database postgres.Config
 	Outbox   outbox.Config
 	Seal     secret.SealConfig
+	Outbound outbound.Config
 
 	Concurrency int `env:"PROBE_CONCURRENCY" envDefault:"200" doc:"services that one instance looks at at a time; each waits on the network and holds little"`
+	Region      string `env:"PROBE_REGION" envDefault:"" doc:"where this instance looks from, as its health checks say it"`
 }
 
 const (
@@ -35,6 +37,4 @@ const (
 	writeEvery = 500 * time.Millisecond
 	// heartbeatsMost is how many heartbeats one run judges.
 	heartbeatsMost = 5_000
-	// platformMost is how long a look at a part of the platform may take besides the monitor's own timeout.
-	platformMost = monitor.TimeoutMost
 )

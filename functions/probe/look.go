@@ -94,7 +94,7 @@ func (r *round) lookAt(ctx context.Context) {
 		}
 		began := r.now()
 		look := r.once(ctx, c, timeout)
-		if ctx.Err() != nil {
+		if look.Status == monitor.Unknown || ctx.Err() != nil {
 			r.pass(c) // the run is ended, and with it the look: it says nothing of the service
 			continue
 		}

@@ -28,7 +28,9 @@ func (r *round) platform(ctx context.Context, m monitor.Monitor, timeout time.Du
 }
 
 func (r *round) part(ctx context.Context, part monitor.Part) (monitor.Look, error) {
+	if part == monitor.PartPartitions {
+		h, err := postgres.PartitionHorizon(ctx, r.pool, r.run.At)
+		return monitor.Horizon(h.Days, len(h.Gaps)), err
+	}
 	return monitor.Measure(ctx, r.pool, part, r.run.At)
 }
-
-var _ = postgres.Health

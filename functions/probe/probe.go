@@ -49,7 +49,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 	if err := env.Read(lookup, &cfg); err != nil {
 		return nil, err
 	}
-	looker, err := newLooker(cfg)
+	looker, err := newLooker(cfg, log)
 	if err != nil {
 		return nil, err
 	}

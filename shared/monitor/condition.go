@@ -3,11 +3,10 @@ package monitor
 import (
 	"math"
 	"net/textproto"
-	"regexp"
 	"strconv"
 	"strings"
 
-	"github.com/theory/jsonpath"
+	"github.com/mesherhq/mesher/shared/expect"
 )
 
 // checkConditions checks all conditions of an answer, and that those of the same thing do not contradict each other.
@@ -58,15 +57,15 @@ func pathName(name string) (string, bool, error) {
 	if err := checkText("name", name, textMost); err != nil {
 		return "", false, err
 	}
-	path, err := jsonpath.Parse(name)
+	path, err := expect.Path(name)
 	if err != nil {
-		return "", false, invalid("name", "%q is not a JSON path (RFC 9535) such as $.status", clip(name))
+		return "", false, invalid("name", "%q: %s", clip(name), reason(err))
 	}
 	return path.String(), path.Query().Singular() != nil, nil
 }
 
 func headerName(name string) (string, bool, error) {
-	if !token(name) {
+	if !headerToken(name) {
 		return "", false, invalid("name", "%q is not the name of a header", clip(name))
 	}
 	return textproto.CanonicalMIMEHeaderKey(name), false, nil // it may come several times
@@ -87,8 +86,8 @@ func (c Condition) check() error {
 			return invalid("value", "is missing: every text contains an empty one")
 		}
 	case Matches:
-		if _, err := regexp.Compile(c.Value); err != nil || c.Value == "" {
-			return invalid("value", "is not a regular expression (RE2)")
+		if _, err := expect.Pattern(c.Value); err != nil {
+			return invalid("value", "%s", reason(err))
 		}
 	case Greater, Less:
 		if _, err := number(c.Value); err != nil {
@@ -117,7 +116,7 @@ func (c Condition) needsText() bool {
 	case Equals:
 		return c.Value != ""
 	case Matches:
-		re, err := regexp.Compile(c.Value)
+		re, err := expect.Pattern(c.Value)
 		return err == nil && !re.MatchString("")
 	case Contains, Greater, Less, Exists:
 	}
@@ -164,7 +163,7 @@ func (c Condition) allows(value string) bool {
 	case NotContains:
 		return !strings.Contains(value, c.Value)
 	case Matches:
-		re, err := regexp.Compile(c.Value)
+		re, err := expect.Pattern(c.Value)
 		return err == nil && re.MatchString(value)
 	case Greater, Less:
 		n, err := number(value)

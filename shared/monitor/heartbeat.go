@@ -38,12 +38,10 @@ type verdict struct {
 	Look Look
 }
 
-// Codes of the looks at a heartbeat.
+// Codes of the looks at a heartbeat, besides CodeOK, and CodeTimeout of a run that began and did not end in time.
 const (
-	codeOk      = "ok"
-	codeError   = "error"   // the job said that it failed
-	codeMissed  = "missed"  // it did not run in time
-	codeTimeout = "timeout" // it began and did not end in time
+	codeError  = "error"  // the job said that it failed
+	codeMissed = "missed" // it did not run in time
 )
 
 // schedule returns when the heartbeat's job is to run.
@@ -107,7 +105,7 @@ func (m *Monitor) lapse(s schedule, until time.Time) []verdict {
 		late := m.ExpectedAt.Add(m.grace())
 		if !m.runningUntil.IsZero() && m.runningUntil.Before(until) && !late.Before(m.runningUntil) {
 			found = append(found, verdict{m.runningUntil, Look{Status: Down, Details: Details{
-				Code: codeTimeout, Error: fmt.Sprintf("it began at %s and did not end within %s", shown(m.RunningSince),
+				Code: CodeTimeout, Error: fmt.Sprintf("it began at %s and did not end within %s", shown(m.RunningSince),
 					time.Duration(m.Config.Heartbeat.MaxRuntimeS)*time.Second),
 			}}})
 			m.endRun()
@@ -159,7 +157,7 @@ func (m *Monitor) hear(s schedule, c signal) (verdict, bool) {
 	} else {
 		m.arrive(s, c.At)
 	}
-	v := verdict{c.At, Look{Status: Healthy, Latency: c.Duration, Details: Details{Code: codeOk}}}
+	v := verdict{c.At, Look{Status: Healthy, Latency: c.Duration, Details: Details{Code: CodeOK}}}
 	if c.Status == Error {
 		v.Look.Status = Down
 		v.Look.Details = Details{Code: codeError, Error: "the job said that it failed"}

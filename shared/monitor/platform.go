@@ -44,7 +44,7 @@ func Measure(ctx context.Context, db DB, part Part, now time.Time) (Look, error)
 type measured struct{ look Look }
 
 func newMeasured(facts map[string]any) *measured {
-	return &measured{Look{Status: Healthy, Details: Details{Code: codeOk, Facts: facts}}}
+	return &measured{Look{Status: Healthy, Details: Details{Code: CodeOK, Facts: facts}}}
 }
 
 // note has the look be worse, where it is not that bad already.

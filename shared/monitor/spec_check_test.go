@@ -127,7 +127,11 @@ func refusals() []struct {
 		spec("two configurations", TCP, func(s *Spec) { s.Config.DNS = specs()[DNS].Config.DNS }, "found tcp, dns"),
 		spec("a short interval", TCP, func(s *Spec) { s.IntervalS = 59 }, "interval_s: 59", "60 to 86400"),
 		spec("a long interval", TCP, func(s *Spec) { s.IntervalS = 86_401 }, "interval_s", "86400"),
-		spec("a heartbeat's long interval", Heartbeat, func(s *Spec) { s.Config.Heartbeat.Cron = ""; s.Config.Heartbeat.Timezone = ""; s.IntervalS = 31_622_401 }, "interval_s", "31622400"),
+		spec("a heartbeat's long interval", Heartbeat, func(s *Spec) {
+			s.Config.Heartbeat.Cron = ""
+			s.Config.Heartbeat.Timezone = ""
+			s.IntervalS = 31_622_401
+		}, "interval_s", "31622400"),
 		spec("a negative interval", TCP, func(s *Spec) { s.IntervalS = -60 }, "interval_s"),
 		spec("interval and cron", Heartbeat, func(s *Spec) { s.IntervalS = 60 }, "interval_s", "cron"),
 		spec("a short timeout", TCP, func(s *Spec) { s.TimeoutMS = 99 }, "timeout_ms: 99"),

@@ -77,7 +77,7 @@ func (c *HTTPConfig) checkHeaders(values []string) error {
 	}
 	for i, name := range c.Headers {
 		switch {
-		case !token(name):
+		case !headerToken(name):
 			return invalid("headers", "%q is not the name of a header", clip(name))
 		case slices.ContainsFunc(c.Headers[:i], func(other string) bool { return strings.EqualFold(other, name) }):
 			return invalid("headers", "%s stands there twice", name)
@@ -91,8 +91,8 @@ func (c *HTTPConfig) checkHeaders(values []string) error {
 	return nil
 }
 
-// token reports whether s can be the name of a header.
-func token(s string) bool {
+// headerToken reports whether s can be the name of a header.
+func headerToken(s string) bool {
 	return s != "" && len(s) <= 200 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") == ""
 }
 

@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"time"
 )
 
 // DialTLS connects like DialContext and shakes hands. An empty name in the settings is that of the address.
@@ -24,14 +23,14 @@ func (g *Guard) DialTLS(ctx context.Context, network, address string, c *tls.Con
 		c = c.Clone()
 		c.ServerName = strings.TrimSuffix(host, ".")
 	}
-	began := time.Now()
+	end := traceOf(ctx).begin(Shaking)
 	conn := tls.Client(plain, c)
-	err = conn.HandshakeContext(ctx)
-	traceOf(ctx).shook(time.Since(began))
-	if err != nil {
+	if err := conn.HandshakeContext(ctx); err != nil {
+		end(Shaking)
 		_ = plain.Close()
 		return nil, err
 	}
+	end(Connected)
 	return conn, nil
 }
 

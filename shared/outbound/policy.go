@@ -74,7 +74,7 @@ func (p *Policy) CheckAddr(ip netip.Addr) error {
 	if ip.Is6() {
 		n, ok = find(reserved6, ip)
 		if _, public := find(public6, ip); !public && !ok {
-			n, ok = public6[0], true
+			n, ok = network{what: "not global unicast (RFC 4291)"}, true
 		}
 	}
 	if ok {
