@@ -88,9 +88,7 @@ func fit(l Look) Look {
 	if text, err := json.Marshal(d.Facts); err != nil || len(text) > detailsMost/4 || strings.Contains(string(text), `\u0000`) {
 		d.Facts = nil
 	}
-	switch l.Status {
-	case Healthy, Degraded, Down:
-	case Unknown:
+	if l.Status != Healthy && l.Status != Degraded {
 		l.Status = Down
 	}
 	l.Latency = max(l.Latency, 0)
