@@ -181,6 +181,9 @@ var importRules = []importRule{
 	{"Pub/Sub lies behind shared/topic", func(f source, imported string) bool {
 		return within(imported, "cloud.google.com/go/pubsub") && !within(f.dir, "shared/topic", "shared/local") && !f.test
 	}},
+	{"Cloud Scheduler lies behind shared/scheduler", func(f source, imported string) bool {
+		return within(imported, "cloud.google.com/go/scheduler") && !within(f.dir, "shared/scheduler", "shared/local") && !f.test
+	}},
 	{"SQL lies in the models, shared/postgres, functions/store and the check of databases", func(f source, imported string) bool {
 		return within(imported, "github.com/jackc/pgx") && !f.test && !within(
 			f.dir, "cmd", "functions/probe/check", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",

@@ -6,6 +6,7 @@ import (
 	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/scheduler"
 	"github.com/mesherhq/mesher/shared/secret"
 )
 
@@ -15,8 +16,9 @@ type Config struct {
 	Outbox   outbox.Config
 	Seal     secret.SealConfig
 	Outbound outbound.Config
+	Schedule scheduler.Config
 
-	Concurrency int `env:"PROBE_CONCURRENCY" envDefault:"200" doc:"services that one instance looks at at a time; each waits on the network and holds little"`
+	Concurrency int    `env:"PROBE_CONCURRENCY" envDefault:"200" doc:"services that one instance looks at at a time; each waits on the network and holds little"`
 	Region      string `env:"PROBE_REGION" envDefault:"" doc:"where this instance looks from, as its health checks say it"`
 }
 

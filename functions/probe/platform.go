@@ -28,9 +28,14 @@ func (r *round) platform(ctx context.Context, m monitor.Monitor, timeout time.Du
 }
 
 func (r *round) part(ctx context.Context, part monitor.Part) (monitor.Look, error) {
-	if part == monitor.PartPartitions {
+	switch part {
+	case monitor.PartPartitions:
 		h, err := postgres.PartitionHorizon(ctx, r.pool, r.run.At)
 		return monitor.Horizon(h.Days, len(h.Gaps)), err
+	case monitor.PartScheduler:
+		ok, problems, err := r.schedule.Check(ctx, r.pool, r.run.At)
+		return monitor.Jobs(ok, problems), err
+	case monitor.PartDatabase, monitor.PartQueue, monitor.PartDeadLetters:
 	}
 	return monitor.Measure(ctx, r.pool, part, r.run.At)
 }

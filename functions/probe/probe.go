@@ -8,6 +8,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/scheduler"
 	"github.com/mesherhq/mesher/shared/secret"
 )
 
@@ -38,6 +40,7 @@ type Function struct {
 	log         *slog.Logger
 	now         clock.Clock
 	looker      Looker
+	schedule    *scheduler.Client // nil: it is not known where the schedule is
 	keeper      monitor.Keeper
 	concurrency int
 	handler     http.Handler
@@ -75,8 +78,15 @@ func New(ctx context.Context, cfg Config, looker Looker, log *slog.Logger) (*Fun
 		pool.Close()
 		return nil, err
 	}
+	var jobs *scheduler.Client
+	if cfg.Schedule.Known() {
+		if jobs, err = scheduler.Open(ctx, cfg.Schedule); err != nil {
+			pool.Close()
+			return nil, errors.Join(err, box.Close())
+		}
+	}
 	f := &Function{
-		pool: pool, outbox: box, log: log, now: clock.Of(ctx), looker: looker, keeper: monitor.Keeper{Sealer: sealer},
+		pool: pool, outbox: box, log: log, now: clock.Of(ctx), looker: looker, schedule: jobs, keeper: monitor.Keeper{Sealer: sealer},
 		concurrency: cfg.Concurrency,
 	}
 	f.handler = job.Runner{Name: "probe", Pool: pool, Log: log, Now: f.now, Most: runMost, Shared: true}.Handler(f.run)
@@ -90,6 +100,11 @@ func (f *Function) Health(ctx context.Context) error { return postgres.Health(ct
 func (f *Function) Close(ctx context.Context) {
 	if err := f.outbox.Close(); err != nil {
 		f.log.WarnContext(ctx, "the connection to the queue did not close", "error", err)
+	}
+	if f.schedule != nil {
+		if err := f.schedule.Close(); err != nil {
+			f.log.WarnContext(ctx, "the connection to the schedule did not close", "error", err)
+		}
 	}
 	f.pool.Close()
 }

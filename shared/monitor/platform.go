@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -149,6 +150,13 @@ func Horizon(days, gaps int) Look {
 	m.note(gaps > 0, Down, "gap", "%d days have no partition", gaps)
 	m.note(days < partitionsDown, Down, "horizon", "partitions are ready for %d days ahead", days)
 	m.note(days < partitionsDegraded, Degraded, "horizon", "partitions are ready for %d days ahead", days)
+	return m.look
+}
+
+// Jobs makes a look of whether the scheduled jobs run, and of what is wrong with them.
+func Jobs(ok bool, problems []string) Look {
+	m := newMeasured(map[string]any{"problems": problems})
+	m.note(!ok, Degraded, "jobs", "%s", strings.Join(problems, "; "))
 	return m.look
 }
 
