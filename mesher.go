@@ -25,6 +25,7 @@ import (
 	"github.com/mesherhq/mesher/functions/ingest"
 	"github.com/mesherhq/mesher/functions/notify"
 	"github.com/mesherhq/mesher/functions/partitions"
+	"github.com/mesherhq/mesher/functions/probe"
 	"github.com/mesherhq/mesher/functions/retention"
 	"github.com/mesherhq/mesher/functions/store"
 	"github.com/mesherhq/mesher/shared/boot"
@@ -60,7 +61,7 @@ func Functions() []Function {
 	return []Function{
 		{
 			Name: "Ingest", Trigger: HTTP, Role: postgres.RoleIngest, Path: "POST " + ingest.Path,
-			Doc:      "takes events from SDKs, of Sentry and OpenTelemetry too, scrubs and groups them, publishes them, then answers 2xx",
+			Doc:      "takes events from SDKs, of Sentry and OpenTelemetry too, scrubs and groups them, publishes them, then answers 2xx; takes heartbeats and check-ins of jobs",
 			Settings: env.Describe(&ingest.Config{}),
 			Build:    ingest.Build,
 		},
@@ -105,6 +106,12 @@ func Functions() []Function {
 			Doc:      "evaluates alert rules over time, resolves alerts that have ended, and sweeps the outbox",
 			Settings: env.Describe(&alerts.Config{}),
 			Build:    alerts.Build,
+		},
+		{
+			Name: "Probe", Trigger: Schedule, Role: postgres.RoleApp, Path: "POST /",
+			Doc:      "looks at the services that are watched, judges what jobs said of themselves, and raises the alerts that follow",
+			Settings: env.Describe(&probe.Config{}),
+			Build:    probe.Build,
 		},
 	}
 }

@@ -212,6 +212,8 @@ var ingestGrants = []string{
 	"api_keys select (revoked_at)",
 	"api_keys update (last_used_at)",
 	"check_ins insert",
+	"check_ins select (project_id)",
+	"check_ins select (received_at)",
 	"issue_fingerprints select (fingerprint)",
 	"issue_fingerprints select (issue_id)",
 	"issue_fingerprints select (project_id)",

@@ -14,9 +14,12 @@ import (
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/monitor"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/secret"
 )
 
 // Prefix is what every path of the interface begins with.
@@ -33,6 +36,7 @@ type Function struct {
 
 	operators operators
 	limits    alert.Limits
+	monitors  monitor.Keeper
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -73,13 +77,23 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named, limits: cfg.Alerts}
+	guard, err := outbound.NewPolicy(cfg.Outbound)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := secret.NewSealer(cfg.Seal)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named,
+		limits: cfg.Alerts, monitors: monitor.Keeper{Guard: guard, Sealer: sealer},
+	}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
-		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
+		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes, f.monitorRoutes,
 		f.ruleRoutes, f.alertRoutes,
 	} {
 		add()

@@ -6,9 +6,11 @@ import (
 	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/secret"
 )
 
 // Config is the settings of API.
@@ -18,6 +20,8 @@ type Config struct {
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
 	Alerts    alert.Limits
+	Outbound  outbound.Config
+	Seal      secret.SealConfig
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
 	// Operators are checked against verified addresses only: anybody can claim one.
