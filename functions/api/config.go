@@ -8,6 +8,7 @@ import (
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/scheduler"
 )
 
 // Config is the settings of API.
@@ -16,6 +17,7 @@ type Config struct {
 	Rest      rest.Config
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
+	Schedule  scheduler.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
 	// Operators are checked against verified addresses only: anybody can claim one.
