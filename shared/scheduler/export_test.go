@@ -1,4 +1,4 @@
 package scheduler
 
 // Every is every.
-var Every = every //nolint:gochecknoglobals // for tests
+var Every = every
