@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/mesherhq/mesher/shared/event"
+	"github.com/mesherhq/mesher/shared/schedule"
 	"github.com/mesherhq/mesher/shared/sentry"
 )
 
@@ -149,6 +150,9 @@ func TestReadme(t *testing.T) {
 	})
 	t.Run("lists the limits of an event", func(t *testing.T) {
 		section(t, "limits", limitsTable())
+	})
+	t.Run("lists the schedule, beside it", func(t *testing.T) {
+		sectionOf(t, "docs/operating.md", "schedule", scheduleTable())
 	})
 }
 
@@ -342,6 +346,7 @@ func section(t *testing.T, name, want string) {
 	sectionOf(t, "README.md", name, want)
 }
 
+// sectionOf does so in any file.
 func sectionOf(t *testing.T, file, name, want string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -375,7 +380,6 @@ func functionsTable() string {
 	return b.String()
 }
 
-// limitsTable lists the limits of an event, those with the same consequence in one row.
 // itemsTable says what becomes of each item of a Sentry envelope, and how limits call it.
 func itemsTable() string {
 	var b strings.Builder
@@ -387,6 +391,7 @@ func itemsTable() string {
 	return b.String()
 }
 
+// limitsTable lists the limits of an event, those with the same consequence in one row.
 func limitsTable() string {
 	var order []string
 	limits := map[string][]string{}
@@ -400,6 +405,16 @@ func limitsTable() string {
 	b.WriteString("| Limit | Beyond it |\n|---|---|\n")
 	for _, doc := range order {
 		row(&b, strings.Join(limits[doc], ", "), doc)
+	}
+	return b.String()
+}
+
+// scheduleTable lists the jobs.
+func scheduleTable() string {
+	var b strings.Builder
+	b.WriteString("| Job | Calls | Schedule | Deadline | Retries | What it does |\n|---|---|---|---|---|---|\n")
+	for _, j := range schedule.Jobs() {
+		row(&b, "`"+j.Name+"`", j.Function, "`"+j.Cron+"`", strings.Replace(j.Deadline.String(), "m0s", "m", 1), strconv.Itoa(j.Retries), j.Doc)
 	}
 	return b.String()
 }

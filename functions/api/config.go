@@ -10,6 +10,7 @@ import (
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/scheduler"
 	"github.com/mesherhq/mesher/shared/secret"
 )
 
@@ -22,6 +23,7 @@ type Config struct {
 	Alerts    alert.Limits
 	Outbound  outbound.Config
 	Seal      secret.SealConfig
+	Schedule  scheduler.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
 	// Operators are checked against verified addresses only: anybody can claim one.
