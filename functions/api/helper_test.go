@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -77,6 +78,8 @@ func setup(t *testing.T, registration ...string) *bundle {
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
 	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, "")}
+	cfg.Operators = []string{"operator@example.com"}
+	cfg.Seal.Keys = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
