@@ -97,6 +97,8 @@ func newTenant(t *testing.T, p *platform, db *pgxpool.Pool) *tenantFixture {
 	f.ids["issue_id"], f.ids["fingerprint"] = f.newIssue(t)
 	f.ids["other_issue_id"], _ = f.newIssue(t)
 	f.ids["event_id"] = f.newEvent(t)
+	monitor := f.create(t, base+"/monitors", `{"name":"Job","kind":"heartbeat","config":{"heartbeat":{"cron":"0 3 * * *"}}}`)["monitor"].(map[string]any)
+	f.ids["monitor_id"] = monitor["id"].(string)
 	return f
 }
 
@@ -183,6 +185,8 @@ func (f *tenantFixture) state(t *testing.T) string {
 		"select to_jsonb(e) from mesher.events e join mesher.projects p on p.id = e.project_id where p.organization_id = $1",
 		"select to_jsonb(a) from mesher.issue_activity a join mesher.projects p on p.id = a.project_id where p.organization_id = $1",
 		"select to_jsonb(m) from mesher.memberships m where organization_id = $1",
+		"select to_jsonb(m) from mesher.monitors m where organization_id = $1",
+		"select to_jsonb(c) from mesher.service_health_checks c join mesher.monitors m on m.id = c.monitor_id where m.organization_id = $1",
 		"select to_jsonb(i) from mesher.invitations i where organization_id = $1",
 		"select to_jsonb(s) - 'last_seen_at' from mesher.sessions s join mesher.memberships m using (user_id) where m.organization_id = $1 and s.id::text = '" + f.ids["session_id"] + "'",
 		"select to_jsonb(k) - 'last_used_at' from mesher.personal_access_tokens k join mesher.memberships m using (user_id) where m.organization_id = $1 and k.id::text = '" + f.ids["token_id"] + "'",

@@ -98,6 +98,8 @@ var bodies = map[string]string{
 	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
 	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
 	"erase-user":          `{"user_id":"u1"}`,
+	"create-monitor":      `{"name":"Another","kind":"tcp","config":{"tcp":{"host":"example.com","port":443}}}`,
+	"update-monitor":      `{"name":"Renamed"}`,
 }
 
 // call makes one request and returns the status and the code of the problem, if it is one.

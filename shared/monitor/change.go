@@ -50,6 +50,15 @@ func (c Change) apply(m Monitor) Monitor {
 	if c.Config != nil {
 		m.Config = c.Config.clone()
 		m.Config.usual()
+	} else {
+		// What follows from what is confidential follows from what is given.
+		m.Config = m.Config.clone()
+		if m.Config.HTTP != nil && c.Secrets.Headers != nil {
+			m.Config.HTTP.Headers = nil
+		}
+		if m.Config.Postgres != nil && c.Secrets.URL != "" {
+			m.Config.Postgres.Address = ""
+		}
 	}
 	if was && !m.cron() {
 		m.IntervalS = usualInterval
@@ -196,14 +205,13 @@ func Delete(ctx context.Context, tx postgres.Tx, organization, id uuid.UUID, at 
 	return was, told, nil
 }
 
-// Ask has a monitor looked at by the next run of Probe. One that is disabled, and a heartbeat, are a fault.Conflict.
+// Ask has a monitor looked at by the next run of Probe, and a heartbeat judged by what its job has said. One that is disabled
+// is a fault.Conflict.
 func Ask(ctx context.Context, tx postgres.Tx, organization, id uuid.UUID, at time.Time) (Monitor, error) {
 	m, err := lock(ctx, tx, organization, id)
 	switch {
 	case err != nil:
 		return m, err
-	case m.Kind == Heartbeat:
-		return m, fault.New(fault.Conflict, "a heartbeat is not looked at: its job has to call").Named("not_looked_at")
 	case !m.Enabled:
 		return m, fault.New(fault.Conflict, "the monitor is disabled; enable it first").Named("monitor_disabled")
 	}
