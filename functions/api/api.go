@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/outbox"
@@ -29,6 +30,8 @@ type Function struct {
 	api    *rest.API
 	hasher *account.Hasher
 	open   bool // everybody may make organizations
+
+	channels *alert.Channels
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -65,13 +68,18 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen}
+	channels, err := alert.NewChannels(cfg.Channels)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, channels: channels, open: cfg.Registration == registrationOpen}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
 		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
+		f.channelRoutes,
 	} {
 		add()
 	}
