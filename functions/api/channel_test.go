@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,7 +13,10 @@ import (
 
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/shared/alert"
+	"github.com/mesherhq/mesher/shared/outbound"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/secret"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -233,4 +237,30 @@ func TestChannels_AreRefused(t *testing.T) {
 		}
 		b.post(t, anna, path, `{"name":"x","slack":{"url":"`+slackURL+`"}}`).refused(http.StatusConflict, "too_many_channels", "50 channels")
 	})
+}
+
+// hook makes a webhook channel that was tested, as the model does, and returns both ids.
+func (b *bundle) hook(t *testing.T, o tenant.Organization) (channel, delivery uuid.UUID) {
+	t.Helper()
+	keeper, err := alert.NewChannels(channelConfig())
+	must(t, err)
+	must(t, postgres.InTx(t.Context(), b.app, func(tx postgres.Tx) error {
+		name, url := "hook", hookURL
+		c, _, err := keeper.Create(t.Context(), tx, o.ID, alert.ChannelChange{Name: &name, Webhook: &alert.WebhookTarget{URL: &url}})
+		if err != nil {
+			return err
+		}
+		channel = c.ID
+		d, err := alert.TestChannel(t.Context(), tx, o.ID, c.ID)
+		delivery = d.ID
+		return err
+	}))
+	return channel, delivery
+}
+
+func channelConfig() alert.ChannelConfig {
+	return alert.ChannelConfig{
+		Seal:     secret.SealConfig{Keys: base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))},
+		Outbound: outbound.Config{Allow: "127.0.0.0/8"}, Hosts: "chat.example.com",
+	}
 }

@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -21,12 +20,9 @@ import (
 
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/shared/account"
-	"github.com/mesherhq/mesher/shared/alert"
-	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/pgtest"
 	"github.com/mesherhq/mesher/shared/rest"
-	"github.com/mesherhq/mesher/shared/secret"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -80,10 +76,7 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, ""), Channels: alert.ChannelConfig{
-		Seal:     secret.SealConfig{Keys: base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))},
-		Outbound: outbound.Config{Allow: "127.0.0.0/8"}, Hosts: "chat.example.com",
-	}}
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, ""), Channels: channelConfig()}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
