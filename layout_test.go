@@ -181,9 +181,12 @@ var importRules = []importRule{
 	{"Pub/Sub lies behind shared/topic", func(f source, imported string) bool {
 		return within(imported, "cloud.google.com/go/pubsub") && !within(f.dir, "shared/topic", "shared/local") && !f.test
 	}},
-	{"SQL lies in the models, shared/postgres and functions/store", func(f source, imported string) bool {
+	{"Cloud Scheduler lies behind shared/scheduler", func(f source, imported string) bool {
+		return within(imported, "cloud.google.com/go/scheduler") && !within(f.dir, "shared/scheduler", "shared/local") && !f.test
+	}},
+	{"SQL lies in the models, shared/postgres, functions/store and the check of databases", func(f source, imported string) bool {
 		return within(imported, "github.com/jackc/pgx") && !f.test && !within(
-			f.dir, "cmd", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
+			f.dir, "cmd", "functions/probe/check", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
 			"shared/outbox", "shared/pgtest", "shared/postgres", "shared/rest", "shared/tenant")
 	}},
 	{"pgtest is for tests", func(f source, imported string) bool {
@@ -336,7 +339,12 @@ func goMod(t *testing.T) map[string]string {
 // section compares the README's text between two markers with want, or replaces it.
 func section(t *testing.T, name, want string) {
 	t.Helper()
-	data, err := os.ReadFile("README.md")
+	sectionOf(t, "README.md", name, want)
+}
+
+func sectionOf(t *testing.T, file, name, want string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,15 +352,15 @@ func section(t *testing.T, name, want string) {
 	before, rest, ok := strings.Cut(string(data), begin)
 	got, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("README.md has no section between %s and %s", strings.TrimSpace(begin), end)
+		t.Fatalf("%s has no section between %s and %s", file, strings.TrimSpace(begin), end)
 	}
 	if got == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("README.md is behind the code, run `make readme`; its section %q should be\n%s", name, want)
+		t.Fatalf("%s is behind the code, run `make readme`; its section %q should be\n%s", file, name, want)
 	}
-	if err := os.WriteFile("README.md", []byte(before+begin+want+end+after), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

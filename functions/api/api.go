@@ -32,6 +32,8 @@ type Function struct {
 	open   bool // everybody may make organizations
 
 	channels *alert.Channels
+	operators operators
+	limits    alert.Limits
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -72,7 +74,11 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, channels: channels, open: cfg.Registration == registrationOpen}
+	named, err := readOperators(cfg.Operators)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named, limits: cfg.Alerts, channels: channels}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
@@ -80,6 +86,7 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
 		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
 		f.channelRoutes,
+		f.ruleRoutes, f.alertRoutes,
 	} {
 		add()
 	}

@@ -18,8 +18,11 @@ type Config struct {
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
 	Channels  alert.ChannelConfig
+	Alerts    alert.Limits
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
+	// Operators are checked against verified addresses only: anybody can claim one.
+	Operators []string `env:"OPERATORS" envDefault:"" doc:"e-mail addresses, with commas between them, of the users who may look after the platform itself: its schedule, and monitors of its own parts"`
 }
 
 // check refuses settings that mean nothing.

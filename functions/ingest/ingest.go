@@ -19,6 +19,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/grouping"
@@ -45,7 +46,7 @@ type Function struct {
 	grouping  *compiled[*grouping.Rules]
 	tools     sync.Pool // of *tools
 	batcher   *batch.Batcher[uuid.UUID, line]
-	now       func() time.Time
+	now       clock.Clock
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -57,7 +58,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 	return New(ctx, cfg, log)
 }
 
-// New returns the function. Nothing is connected yet.
+// New returns the function, which lives in the time of clock.Of(ctx). Nothing is connected yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	cfg.Database.Application = "mesher ingest"
 	pool, err := postgres.Open(ctx, cfg.Database)
@@ -74,14 +75,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 		pool.Close()
 		return nil, errors.Join(err, pub.Close())
 	}
+	now := clock.Of(ctx)
 	f := &Function{
 		cfg: cfg, log: log, pool: pool, topic: pub,
-		keys:      newKeys(lookups(pool)),
+		keys:      newKeys(lookups(pool), now),
 		limits:    newLimits(),
 		shares:    newShares(web.NewBudget(cfg.Memory), cfg.Memory/shareOf),
 		scrubbing: newCompiled(log, compileScrubbing),
 		grouping:  newCompiled(log, compileGrouping),
-		now:       time.Now,
+		now:       now,
 	}
 	f.usage = newUsage(pool, log, f.limits)
 	f.batcher = batch.New(batch.Config{

@@ -2,8 +2,10 @@ package outbound
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/http"
 	"time"
 )
@@ -36,14 +38,18 @@ type ClientOptions struct {
 }
 
 // Client returns a client for addresses that users chose. Each request has a connection of its own over HTTP/1.1, without a
-// proxy. Requests to what CheckURL refuses, and with headers that CheckHeader refuses, fail; so does the reading of a body
+// proxy; an answer says nothing of TLS (Response.TLS), which Check is told. Requests to what CheckURL refuses, and with headers that CheckHeader refuses, fail; so does the reading of a body
 // beyond the limit, with a fault of code CodeTooLarge. A redirect is checked like the request, and at another origin gets
 // neither the request's headers nor its body.
 func (g *Guard) Client(o ClientOptions) *http.Client {
+	secure := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots, Time: o.Now, VerifyConnection: o.Check}
 	t := &http.Transport{
-		DialContext: g.DialContext,
-		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12, RootCAs: o.Roots, Time: o.Now, VerifyConnection: o.Check,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return silence(g.DialContext(requestOf(ctx), network, address))
+		},
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := g.DialTLS(requestOf(ctx), network, address, secure)
+			return silence(conn, err)
 		},
 		DisableKeepAlives:      true,
 		DisableCompression:     true, // see limit
@@ -73,8 +79,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	r = r.Clone(withRequest(r.Context())) // a transport does not change what it was given
 	if r.Header.Get("User-Agent") == "" {
-		r = r.Clone(r.Context()) // a transport does not change what it was given
 		r.Header.Set("User-Agent", userAgent)
 	}
 	resp, err := t.next.RoundTrip(r)
@@ -83,6 +89,21 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	limit(resp, t.body)
 	return resp, nil
+}
+
+type requestKey struct{}
+
+// withRequest and requestOf hand a request's context to what connects for it. The one that net/http hands on does not end with
+// the request, and a connection that a server holds up would outlive it.
+func withRequest(ctx context.Context) context.Context {
+	return context.WithValue(ctx, requestKey{}, ctx)
+}
+
+func requestOf(ctx context.Context) context.Context {
+	if own, ok := ctx.Value(requestKey{}).(context.Context); ok {
+		return own
+	}
+	return ctx
 }
 
 func (t *transport) check(r *http.Request) error {

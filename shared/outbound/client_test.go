@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -109,8 +111,8 @@ func TestBody(t *testing.T) {
 	zip := func(data []byte) []byte {
 		var b bytes.Buffer
 		w := gzip.NewWriter(&b)
-		w.Write(data)
-		w.Close()
+		_, _ = w.Write(data) // into memory
+		_ = w.Close()
 		return b.Bytes()
 	}
 	endless := func(w http.ResponseWriter, part []byte) {
@@ -132,7 +134,7 @@ func TestBody(t *testing.T) {
 		"without an end":       {"", func(w http.ResponseWriter) { endless(w, bytes.Repeat([]byte("a"), 4096)) }, strings.Repeat("a", 1000), CodeTooLarge},
 		"compressed":           {"gzip", func(w http.ResponseWriter) { w.Write(zip([]byte("hello"))) }, "hello", ""},
 		"compressed, in full":  {"x-gzip", func(w http.ResponseWriter) { w.Write(zip(bytes.Repeat([]byte("a"), 1000))) }, strings.Repeat("a", 1000), ""},
-		"a bomb":               {"GZIP", func(w http.ResponseWriter) { w.Write(zip(make([]byte, 50<<20))) }, strings.Repeat("\x00", 1000), CodeTooLarge},
+		"a bomb":               {"GZIP", func(w http.ResponseWriter) { w.Write(zip(make([]byte, 4<<20))) }, strings.Repeat("\x00", 1000), CodeTooLarge},
 		"a bomb of nothing":    {"gzip", func(w http.ResponseWriter) { endless(w, zip(nil)) }, "", CodeTooLarge},
 		"an encoding unknown":  {"br", func(w http.ResponseWriter) { w.Write([]byte("raw")) }, "raw", ""},
 		"not what it says":     {"gzip", func(w http.ResponseWriter) { w.Write([]byte("plain")) }, "", "internal"},
@@ -216,6 +218,24 @@ func TestTimeout(t *testing.T) {
 	}
 	if _, err := io.ReadAll(resp.Body); err == nil || !isTimeout(err) {
 		t.Errorf("got %v, want a timeout", err)
+	}
+}
+
+func TestServerThatSpeaksFirst(t *testing.T) {
+	var logged bytes.Buffer
+	log.SetOutput(&logged)
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	greets := listen(t, func(c net.Conn) {
+		fmt.Fprint(c, "220 secret greeting\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	for range 20 {
+		if _, err := get(t, guard(t, loopback()).Client(ClientOptions{}), "http://"+greets); err == nil {
+			t.Error("a greeting is taken for an answer")
+		}
+	}
+	if logged.Len() > 0 {
+		t.Errorf("the log holds %q", logged.String())
 	}
 }
 

@@ -35,14 +35,16 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
+	trace := traceOf(ctx)
+	end := trace.begin(Connecting)
 	conn, err := g.first(ctx, network, ips, uint16(port))
-	var to netip.AddrPort
-	if err == nil {
-		to = addressOf(conn)
+	if err != nil {
+		end(Connecting)
+		return nil, err
 	}
-	traceOf(ctx).connected(time.Since(began), to)
-	return conn, err
+	end(Connected)
+	trace.reached(addressOf(conn))
+	return conn, nil
 }
 
 // Lookup returns the addresses of a host that may be connected to, at most eight, in the order in which to try them. The
@@ -58,10 +60,10 @@ func (g *Guard) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if isLocalhost(strings.ToLower(name)) {
 		return g.localhost(), nil
 	}
-	began := time.Now()
+	end := traceOf(ctx).begin(Looking)
 	// The dot of the root keeps the system's search domains from being tried.
 	found, err := g.resolver.LookupNetIP(ctx, "ip", name+".")
-	traceOf(ctx).looked(time.Since(began))
+	end(Looking)
 	if err != nil {
 		return nil, err
 	}

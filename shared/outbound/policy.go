@@ -73,8 +73,8 @@ func (p *Policy) CheckAddr(ip netip.Addr) error {
 	n, ok := find(reserved4, ip)
 	if ip.Is6() {
 		n, ok = find(reserved6, ip)
-		if !ok && !public6.prefix.Contains(ip) {
-			n, ok = public6, true
+		if _, public := find(public6, ip); !public && !ok {
+			n, ok = network{what: "not global unicast (RFC 4291)"}, true
 		}
 	}
 	if ok {

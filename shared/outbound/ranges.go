@@ -59,7 +59,7 @@ var reserved6 = []network{
 }
 
 // public6 is all that is allocated as global unicast: https://www.iana.org/assignments/ipv6-address-space.
-var public6 = network{block("2000::/3"), "not global unicast (RFC 4291)"}
+var public6 = []network{{block("2000::/3"), "global unicast (RFC 4291)"}}
 
 // metadata are the servers from which a machine of a cloud gets its own credentials. No setting allows them.
 var metadata = []network{
