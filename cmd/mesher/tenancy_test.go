@@ -97,6 +97,8 @@ var bodies = map[string]string{
 	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
 	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
 	"erase-user":          `{"user_id":"u1"}`,
+	"create-channel":      `{"name":"Another","slack":{"url":"https://hooks.slack.com/services/a"}}`,
+	"update-channel":      `{"name":"Renamed"}`,
 }
 
 // call makes one request and returns the status and the code of the problem, if it is one.

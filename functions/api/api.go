@@ -31,7 +31,7 @@ type Function struct {
 	hasher *account.Hasher
 	open   bool // everybody may make organizations
 
-	channels *alert.Channels
+	channels  *alert.Channels
 	operators operators
 	limits    alert.Limits
 }
