@@ -100,6 +100,8 @@ var bodies = map[string]string{
 	"erase-user":          `{"user_id":"u1"}`,
 	"create-monitor":      `{"name":"Another","kind":"tcp","config":{"tcp":{"host":"example.com","port":443}}}`,
 	"update-monitor":      `{"name":"Renamed"}`,
+	"create-channel":      `{"name":"Another","slack":{"url":"https://hooks.slack.com/services/a"}}`,
+	"update-channel":      `{"name":"Renamed"}`,
 }
 
 // call makes one request and returns the status and the code of the problem, if it is one.

@@ -30,6 +30,8 @@ var bodies = map[string]string{
 	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
 	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
 	"erase-user":          `{"user_id":"u1"}`,
+	"create-channel":      `{"name":"x","slack":{"url":"https://hooks.slack.com/services/a"}}`,
+	"update-channel":      `{"name":"x"}`,
 }
 
 // estate is an organization with one of everything.
@@ -54,11 +56,13 @@ func (b *bundle) estate(t *testing.T, name string) estate {
 	k := b.key(t, p, "key")
 	i, err := tenant.Invite(t.Context(), b.app, e.organization.ID, "guest@example.com", tenant.Member, e.owner.ID, tenant.Owner)
 	must(t, err)
+	hook, test := b.hook(t, e.organization)
 	e.ids = strings.NewReplacer("{organization_id}", e.organization.ID.String(), "{user_id}", e.other.ID.String(),
 		"{invitation_id}", i.ID.String(), "{project_id}", p.ID.String(), "{key_id}", k.ID.String(), "{token_id}", uuid.NewString(),
 		"{issue_id}", b.issue(t, p, "first").String(), "{other_issue_id}", b.issue(t, p, "second").String(),
 		"{fingerprint}", fingerprint("first", 1).String(), "{event_id}", b.event(t, p, "first", "u2").String(),
-		"{job}", "retention")
+		"{job}", "retention",
+		"{channel_id}", hook.String(), "{delivery_id}", test.String())
 	return e
 }
 

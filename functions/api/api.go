@@ -35,6 +35,7 @@ type Function struct {
 	hasher *account.Hasher
 	open   bool // everybody may make organizations
 
+	channels  *alert.Channels
 	operators operators
 	limits    alert.Limits
 	monitors  monitor.Keeper
@@ -83,20 +84,24 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	channels, err := alert.NewChannels(cfg.Channels)
+	if err != nil {
+		return nil, err
+	}
 	named, err := readOperators(cfg.Operators)
 	if err != nil {
 		return nil, err
 	}
-	guard, err := outbound.NewPolicy(cfg.Outbound)
+	guard, err := outbound.NewPolicy(cfg.Channels.Outbound)
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := secret.NewSealer(cfg.Seal)
+	sealer, err := secret.NewSealer(cfg.Channels.Seal)
 	if err != nil {
 		return nil, err
 	}
 	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named,
-		limits: cfg.Alerts, monitors: monitor.Keeper{Guard: guard, Sealer: sealer},
+		limits: cfg.Alerts, channels: channels, monitors: monitor.Keeper{Guard: guard, Sealer: sealer},
 	}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
@@ -104,6 +109,7 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
 		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes, f.monitorRoutes,
+		f.channelRoutes,
 		f.ruleRoutes, f.alertRoutes,
 		f.platformRoutes,
 	} {

@@ -6,12 +6,10 @@ import (
 	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/fault"
-	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/scheduler"
-	"github.com/mesherhq/mesher/shared/secret"
 )
 
 // Config is the settings of API.
@@ -20,9 +18,8 @@ type Config struct {
 	Rest      rest.Config
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
+	Channels  alert.ChannelConfig
 	Alerts    alert.Limits
-	Outbound  outbound.Config
-	Seal      secret.SealConfig
 	Schedule  scheduler.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`

@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -79,9 +78,8 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Alerts: alert.Limits{Rules: 100}, Registration: strings.Join(registration, "")}
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Alerts: alert.Limits{Rules: 100}, Channels: channelConfig(), Registration: strings.Join(registration, "")}
 	cfg.Operators = []string{"root@example.com", "operator@example.com"}
-	cfg.Seal.Keys = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)

@@ -65,7 +65,7 @@ func (b *bundle) dump(t *testing.T) map[string]string {
 	out := map[string]string{}
 	for _, table := range []string{
 		"users", "personal_access_tokens", "organizations", "memberships", "invitations", "projects", "api_keys",
-		"notifications", "throttles", "idempotency_keys", "audit_log", "issues", "issue_fingerprints", "issue_activity",
+		"notifications", "throttles", "idempotency_keys", "audit_log", "issues", "issue_fingerprints", "issue_activity", "alert_channels",
 	} {
 		var rows string
 		must(t, b.admin.QueryRow(t.Context(), `select coalesce(string_agg(t::text, E'\n' order by t::text), '') from mesher.`+table+` t`).Scan(&rows))

@@ -63,22 +63,15 @@ func discordBody(m message) ([]byte, error) {
 
 func runes(s string) int { return len([]rune(s)) }
 
-// tame escapes what Discord makes bold letters, links and mentions of, and cuts the result to so many characters, never
-// within an escape.
+// tame escapes what Discord makes bold letters, links and mentions of, and cuts the result to so many characters.
 func tame(s string, most int) string {
-	var out []rune
-	for _, r := range s {
-		next := []rune{r}
+	return escaped(s, most, func(r rune) string {
 		switch {
 		case strings.ContainsRune("\\*_~`|>[]()#-<:", r):
-			next = []rune{'\\', r}
+			return `\` + string(r)
 		case r == '@':
-			next = []rune{r, '\u200b'}
+			return "@\u200b"
 		}
-		if len(out)+len(next) > most-1 {
-			return string(out) + "…"
-		}
-		out = append(out, next...)
-	}
-	return string(out)
+		return string(r)
+	})
 }

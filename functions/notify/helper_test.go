@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -238,3 +239,5 @@ func link(t testing.TB, m parsed) (path, token string) {
 	}
 	return strings.TrimSuffix(in[0][0], "?token="+in[0][1]), in[0][1]
 }
+
+var update = flag.Bool("update", false, "rewrite the golden files")

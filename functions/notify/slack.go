@@ -27,51 +27,66 @@ type slackText struct {
 }
 
 func slackPlain(text string, most int) slackText {
-	return slackText{Type: "plain_text", Text: cutTo(text, most), Emoji: new(bool)}
+	return slackText{Type: "plain_text", Text: escaped(text, most, slackControl), Emoji: new(bool)}
+}
+
+// slackControl escapes the characters that Slack reads in every text.
+func slackControl(r rune) string {
+	switch r {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	}
+	return string(r)
+}
+
+// escaped returns a text with its characters escaped, cut to so many characters, never within an escape.
+func escaped(s string, most int, escape func(rune) string) string {
+	var out []rune
+	for _, r := range s {
+		next := []rune(escape(r))
+		if len(out)+len(next) > most-1 {
+			return string(out) + "…"
+		}
+		out = append(out, next...)
+	}
+	return string(out)
 }
 
 // slackBody returns a message as an incoming webhook of Slack takes it. Receivers that know no blocks, such as Mattermost, show
 // its text.
 func slackBody(m message) ([]byte, error) {
-	header, lines := slackPlain(m.heading(), slackHeaderMost), slackPlain(strings.Join(m.lines(), "\n"), slackBlockMost)
+	body := m.lines()
+	if len(m.heading()) >= slackHeaderMost {
+		body = append([]string{m.Title}, body...) // the header may be cut
+	}
+	header, lines := slackPlain(m.heading(), slackHeaderMost), slackPlain(strings.Join(body, "\n"), slackBlockMost)
 	blocks := []slackBlock{{Type: "header", Text: &header}, {Type: "section", Text: &lines}}
-	text := []string{"*" + inert(m.heading()) + "*"}
-	for _, line := range m.lines() {
-		text = append(text, inert(line))
-	}
+	link := ""
 	if m.Link != "" {
-		link := "<" + slackEscape.Replace(m.Link) + "|Open in Mesher>"
+		link = "<" + slackEscape.Replace(m.Link) + "|Open in Mesher>"
 		blocks = append(blocks, slackBlock{Type: "context", Elements: []slackText{{Type: "mrkdwn", Text: link}}})
-		text = append(text, link)
 	}
+	text := escaped(strings.Join(append([]string{m.heading()}, m.lines()...), "\n"), slackBlockMost-runes(link)-1, inert)
 	return encode(map[string]any{
-		"text": cutTo(strings.Join(text, "\n"), slackBlockMost), "blocks": blocks, "unfurl_links": false, "unfurl_media": false,
+		"text": strings.TrimSpace(text + "\n" + link), "blocks": blocks, "unfurl_links": false, "unfurl_media": false,
 	})
 }
 
 // slackEscape is what Slack asks for in text with mentions and links, and what would end a link.
 var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "%7C")
 
-// inert returns a text of which no receiver makes bold letters, links, mentions or pictures: what could begin one is parted
-// from what follows by a space that is not seen.
-func inert(s string) string {
+// inert escapes a character so that no receiver makes bold letters, links, mentions or pictures of the text: what could begin
+// one is parted from what follows by a space that is not seen.
+func inert(r rune) string {
 	const parting = "\u200b"
-	var b strings.Builder
-	for _, r := range s {
-		switch r {
-		case '&':
-			b.WriteString("&amp;")
-		case '<':
-			b.WriteString("&lt;" + parting)
-		case '>':
-			b.WriteString("&gt;")
-		case '*', '_', '~', '`', '[', ']', '(', '@', '#', '!', ':', '|', '\\':
-			b.WriteString(string(r) + parting)
-		default:
-			b.WriteRune(r)
-		}
+	if strings.ContainsRune("<*_~`[](@#!:|\\", r) {
+		return slackControl(r) + parting
 	}
-	return b.String()
+	return slackControl(r)
 }
 
 // heading returns the first line of a message.
