@@ -24,6 +24,7 @@ func commands() []command {
 		{"dev", "run the whole platform on this machine", runDev},
 		{"events", "list the newest events", runEvents},
 		{"issues", "list the issues that were active last", runIssues},
+		{"alerts", "list what alert rules found last", runAlerts},
 		{"setup", "prepare a database for a deployment", runSetup},
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
