@@ -25,6 +25,7 @@ func commands() []command {
 		{"events", "list the newest events", runEvents},
 		{"issues", "list the issues that were active last", runIssues},
 		{"monitors", "list what is watched, and how it was found", runMonitors},
+		{"alerts", "list what alert rules found last", runAlerts},
 		{"setup", "prepare a database for a deployment", runSetup},
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},

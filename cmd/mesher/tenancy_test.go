@@ -102,6 +102,12 @@ var bodies = map[string]string{
 	"update-monitor":      `{"name":"Renamed"}`,
 	"create-channel":      `{"name":"Another","slack":{"url":"https://hooks.slack.com/services/a"}}`,
 	"update-channel":      `{"name":"Renamed"}`,
+
+	"create-project-rule":      `{"name":"New issues","kind":"new_issue"}`,
+	"create-organization-rule": `{"name":"Monitors","kind":"monitor"}`,
+	"dry-run-project-rule":     `{"name":"New issues","kind":"new_issue"}`,
+	"update-rule":              `{"name":"Renamed"}`,
+	"resolve-alert":            `{"why":"done"}`,
 }
 
 // call makes one request and returns the status and the code of the problem, if it is one.

@@ -1,7 +1,6 @@
 package alerts_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -34,7 +33,7 @@ func BenchmarkWindows(b *testing.B) {
 			x.exec(b, "analyze mesher.alert_rules, mesher.alert_counts, mesher.project_minute_counts")
 			for b.Loop() {
 				if s := x.run(b, time.Second); s.Done["windows"] != benchRules {
-					b.Fatal(fmt.Sprintf("%d rules were looked at", s.Done["windows"]))
+					b.Fatalf("%d rules were looked at", s.Done["windows"])
 				}
 			}
 		})

@@ -23,13 +23,17 @@ const (
 	pathRule              = "/rules/{rule_id}"
 )
 
-// What the document calls parts of rules; other packages have a Rule, too.
-type (
-	AlertRule      alert.Rule
-	AlertCondition alert.Condition
-	AlertFilter    alert.Filter
-	AlertTag       alert.Tag
-)
+// AlertRule is what the document calls a rule, and the others its parts; other packages have a Rule, too.
+type AlertRule alert.Rule
+
+// AlertCondition is a condition.
+type AlertCondition alert.Condition
+
+// AlertFilter is a filter.
+type AlertFilter alert.Filter
+
+// AlertTag is a tag of a filter.
+type AlertTag alert.Tag
 
 func (f *Function) ruleRoutes() {
 	rest.Rename[alert.Rule, AlertRule](f.api)

@@ -265,3 +265,17 @@ func List(ctx context.Context, db DB, organization uuid.UUID, f Narrowing, r pag
 func History(ctx context.Context, db DB, organization, rule, subject uuid.UUID, r page.Request) (page.Of[Alert], error) {
 	return List(ctx, db, organization, Narrowing{RuleID: rule, Subject: subject}, r)
 }
+
+// each returns what reads the rows of a query one after another: it puts each into to and then calls do.
+func each(rows pgx.Rows, err error) func(to []any, do func()) error {
+	return func(to []any, do func()) error {
+		if err != nil {
+			return err
+		}
+		_, err := pgx.ForEachRow(rows, to, func() error {
+			do()
+			return nil
+		})
+		return err
+	}
+}

@@ -99,15 +99,11 @@ func (t *trial) ruleMinutes(ctx context.Context) (sums, error) {
 // two times.
 func (t *trial) series(ctx context.Context, from time.Time, query string, of uuid.UUID, more ...any) (sums, error) {
 	counts := make([]int64, int(minuteOf(t.at).Sub(from)/time.Minute)+1)
-	rows, err := t.db.Query(ctx, query, append([]any{of, from, minuteOf(t.at)}, more...)...)
-	if err != nil {
-		return nil, fmt.Errorf("read counts: %w", err)
-	}
+	read := each(t.db.Query(ctx, query, append([]any{of, from, minuteOf(t.at)}, more...)...))
 	var at time.Time
 	var n int64
-	_, err = pgx.ForEachRow(rows, []any{&at, &n}, func() error {
+	err := read([]any{&at, &n}, func() {
 		counts[int(at.Sub(from)/time.Minute)] += n
-		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read counts: %w", err)
@@ -167,15 +163,12 @@ func (t *trial) rates(ctx context.Context) error {
 		label    string
 		all, bad int64
 	)
-	rows, err := t.db.Query(ctx, `
+	read := each(t.db.Query(ctx, `
 		select c.subject, c.minute, coalesce(c.label, ''), c.events, c.errors from mesher.alert_counts c
 		where c.rule_id = $1::uuid and c.minute >= $2::timestamptz and c.minute <= $3::timestamptz
-		order by c.minute, c.subject limit $4::bigint`, t.rule.ID, from, minuteOf(t.at), dryRunRows+1)
-	if err != nil {
-		return fmt.Errorf("read counts of releases: %w", err)
-	}
-	read := 0
-	_, err = pgx.ForEachRow(rows, []any{&id, &at, &label, &all, &bad}, func() error {
+		order by c.minute, c.subject limit $4::bigint`, t.rule.ID, from, minuteOf(t.at), dryRunRows+1))
+	seen := 0
+	err = read([]any{&id, &at, &label, &all, &bad}, func() {
 		r := releases[id]
 		if r == nil {
 			r = &release{label, make([]int64, n), make([]int64, n)}
@@ -183,13 +176,12 @@ func (t *trial) rates(ctx context.Context) error {
 		}
 		m := int(at.Sub(from) / time.Minute)
 		r.events[m], r.errors[m] = all, bad
-		read++
-		return nil
+		seen++
 	})
 	if err != nil {
 		return fmt.Errorf("read counts of releases: %w", err)
 	}
-	if read > dryRunRows {
+	if seen > dryRunRows {
 		t.about("only the first %d counts were looked at", dryRunRows)
 	}
 	for _, id := range order {
@@ -221,24 +213,20 @@ func (c Condition) rate(events, errs sums, m int) level {
 
 // newest returns until when each release was the newest of the project.
 func (t *trial) newest(ctx context.Context) (map[uuid.UUID]time.Time, error) {
-	rows, err := t.db.Query(ctx, `
+	read := each(t.db.Query(ctx, `
 		select n.version, n.until from (
 			select n.version, lead(n.first_seen, 1, 'infinity') over (order by n.first_seen, n.version) as until
 			from (select * from mesher.releases where project_id = $1::uuid order by first_seen desc limit 1000) n) n
-		where n.until = 'infinity' or n.until >= $2::timestamptz`, t.rule.ProjectID, t.From)
-	if err != nil {
-		return nil, fmt.Errorf("look for the newest release: %w", err)
-	}
+		where n.until = 'infinity' or n.until >= $2::timestamptz`, t.rule.ProjectID, t.From))
 	out := map[uuid.UUID]time.Time{}
 	var version string
 	var until any
-	_, err = pgx.ForEachRow(rows, []any{&version, &until}, func() error {
+	err := read([]any{&version, &until}, func() {
 		end, ok := until.(time.Time)
 		if !ok { // infinity
 			end = t.at.Add(time.Hour)
 		}
 		out[ReleaseSubject(version)] = end
-		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look for the newest release: %w", err)

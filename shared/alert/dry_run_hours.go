@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/postgres"
 )
@@ -59,10 +58,7 @@ func (t *trial) hourly(ctx context.Context, query, why string) error {
 	if len(t.rule.Filter.Releases) > 0 {
 		t.about("releases are those of all events of an issue, not of those in the window")
 	}
-	rows, err := t.db.Query(ctx, query, args...)
-	if err != nil {
-		return fmt.Errorf("read counts by the hour: %w", err)
-	}
+	read := each(t.db.Query(ctx, query, args...))
 	type series struct {
 		title  string
 		counts []int64
@@ -72,14 +68,14 @@ func (t *trial) hourly(ctx context.Context, query, why string) error {
 		all   = map[uuid.UUID]*series{}
 		first = t.From.Truncate(time.Hour)
 		hours = int(t.at.Truncate(time.Hour).Sub(first)/time.Hour) + 1
-		read  = 0
+		seen  = 0
 		id    uuid.UUID
 		title string
 		hour  time.Time
 		n     int64
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &title, &hour, &n}, func() error {
-		read++
+	err := read([]any{&id, &title, &hour, &n}, func() {
+		seen++
 		s := all[id]
 		if s == nil {
 			s = &series{title, make([]int64, hours)}
@@ -88,12 +84,11 @@ func (t *trial) hourly(ctx context.Context, query, why string) error {
 		if h := int(hour.Sub(first) / time.Hour); h >= 0 && h < hours {
 			s.counts[h] += n
 		}
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read counts by the hour: %w", err)
 	}
-	if read >= dryRunRows || len(order) > dryRunIssues {
+	if seen >= dryRunRows || len(order) > dryRunIssues {
 		t.about("there is more than was looked at: %d issues and %d hours of them at most", dryRunIssues, dryRunRows)
 	}
 	width := (t.rule.Condition.WindowMinutes + 59) / 60
@@ -119,7 +114,7 @@ func (t *trial) hourly(ctx context.Context, query, why string) error {
 func (t *trial) monitors(ctx context.Context) error {
 	c := t.rule.Condition
 	t.about("single checks are looked at; a monitor whose state changes only after several failures changes less often")
-	rows, err := t.db.Query(ctx, `
+	read := each(t.db.Query(ctx, `
 		with watched as materialized (
 			select m.id, m.name from mesher.monitors m
 			where m.organization_id = $1::uuid and ($2::uuid is null or m.project_id = $2::uuid)
@@ -131,15 +126,11 @@ func (t *trial) monitors(ctx context.Context) error {
 			from watched w join mesher.service_health_checks h on h.monitor_id = w.id and h.created_at >= $6::timestamptz and h.created_at < $7::timestamptz)
 		select count(*) over (), (select count(*) from watched), s.created_at, s.id, s.name from seen s where s.bad and not s.was
 		order by s.created_at desc, s.id limit $8::bigint`,
-		t.rule.OrganizationID, postgres.OrNull(t.rule.ProjectID), texts(c.Monitors), dryRunMonitors+1, listed(c.Statuses), t.From, t.Until, firingsMost)
-	if err != nil {
-		return fmt.Errorf("look at health checks: %w", err)
-	}
+		t.rule.OrganizationID, postgres.OrNull(t.rule.ProjectID), texts(c.Monitors), dryRunMonitors+1, listed(c.Statuses), t.From, t.Until, firingsMost))
 	all, watched := 0, 0
 	var f Firing
-	_, err = pgx.ForEachRow(rows, []any{&all, &watched, (*postgres.Time)(&f.At), &f.MonitorID, &f.What}, func() error {
+	err := read([]any{&all, &watched, (*postgres.Time)(&f.At), &f.MonitorID, &f.What}, func() {
 		t.Firings = append(t.Firings, f)
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look at health checks: %w", err)

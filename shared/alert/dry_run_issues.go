@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -61,15 +59,11 @@ func (t *trial) regressions(ctx context.Context) error {
 // found lists what a query finds, which counts all of it in its first column.
 func (t *trial) found(ctx context.Context, query, what string) error {
 	args := append(t.byTags(what), t.From, t.Until, listed(t.rule.Filter.Releases), firingsMost)
-	rows, err := t.db.Query(ctx, query, args...)
-	if err != nil {
-		return fmt.Errorf("look for issues: %w", err)
-	}
+	read := each(t.db.Query(ctx, query, args...))
 	all := 0
 	var f Firing
-	_, err = pgx.ForEachRow(rows, []any{&all, (*postgres.Time)(&f.At), &f.IssueID, &f.What}, func() error {
+	err := read([]any{&all, (*postgres.Time)(&f.At), &f.IssueID, &f.What}, func() {
 		t.Firings = append(t.Firings, f)
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look for issues: %w", err)

@@ -133,22 +133,18 @@ func (e *evaluation) look(ctx context.Context, tx postgres.Tx) error {
 		ids = append(ids, id.String())
 	}
 	e.open, e.pending = map[subject]bool{}, map[subject]time.Time{}
-	rows, err := tx.Query(ctx, `
+	read := each(tx.Query(ctx, `
 		select rule_id, subject, null::timestamptz from mesher.alert_events where rule_id = any ($1::text[]::uuid[]) and status <> 'resolved'
 		union all
-		select rule_id, subject, since from mesher.alert_pending where rule_id = any ($1::text[]::uuid[])`, ids)
-	if err != nil {
-		return fmt.Errorf("look for open alerts: %w", err)
-	}
+		select rule_id, subject, since from mesher.alert_pending where rule_id = any ($1::text[]::uuid[])`, ids))
 	var s subject
 	var since time.Time
-	_, err = pgx.ForEachRow(rows, []any{&s.rule, &s.id, (*postgres.Time)(&since)}, func() error {
+	err := read([]any{&s.rule, &s.id, (*postgres.Time)(&since)}, func() {
 		if since.IsZero() {
 			e.open[s] = true
 		} else {
 			e.pending[s] = since
 		}
-		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("look for open alerts: %w", err)
@@ -158,10 +154,10 @@ func (e *evaluation) look(ctx context.Context, tx postgres.Tx) error {
 
 // decisions is what is to be done, sorted so that two who do it at once follow each other.
 type decisions struct {
-	raise          []reading
-	resolve        []subject
-	pend, unpend   []subject
-	raised, missed int
+	raise        []reading
+	resolve      []subject
+	pend, unpend []subject
+	missed       int
 }
 
 // decide says what follows from the readings.

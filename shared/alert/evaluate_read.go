@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -25,7 +23,7 @@ type columns struct {
 	levels, environments []string // JSON arrays; "" for all
 }
 
-// of returns the rules of a kind, sorted.
+// columns returns the rules of a kind, sorted.
 func (e *evaluation) columns(k Kind) columns {
 	var rules []Rule
 	for _, r := range e.rules {
@@ -37,10 +35,12 @@ func (e *evaluation) columns(k Kind) columns {
 	var c columns
 	for _, r := range rules {
 		needed := float64(r.Condition.Threshold)
-		if k == Spike {
+		switch k {
+		case Spike:
 			needed = r.Condition.Factor
-		} else if k == ReleaseErrorRate {
+		case ReleaseErrorRate:
 			needed = r.Condition.Percent
+		case EventCount, UserCount, NewIssue, Regression, MonitorStatus:
 		}
 		c.ids, c.projects = append(c.ids, r.ID.String()), append(c.projects, r.ProjectID.String())
 		c.windows, c.byIssue = append(c.windows, int32(r.Condition.WindowMinutes)), append(c.byIssue, r.Condition.Scope == ByIssue)
@@ -68,15 +68,11 @@ func (e *evaluation) read(ctx context.Context, tx postgres.Tx) error {
 		if len(c.ids) == 0 {
 			continue
 		}
-		rows, err := tx.Query(ctx, query, minuteOf(e.at), c.ids, c.projects, c.windows, c.byIssue, c.from, c.needed, c.least, c.newest,
-			c.levels, c.environments, holdShare, 2*openMost)
-		if err != nil {
-			return fmt.Errorf("read counts for rules of kind %s: %w", kind, err)
-		}
+		read := each(tx.Query(ctx, query, minuteOf(e.at), c.ids, c.projects, c.windows, c.byIssue, c.from, c.needed, c.least, c.newest,
+			c.levels, c.environments, holdShare, 2*openMost))
 		var v reading
-		_, err = pgx.ForEachRow(rows, []any{&v.rule, &v.id, &v.value, &v.needed, &v.events, &v.usual, &v.label}, func() error {
+		err := read([]any{&v.rule, &v.id, &v.value, &v.needed, &v.events, &v.usual, &v.label}, func() {
 			e.readings[v.subject] = v
-			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("read counts for rules of kind %s: %w", kind, err)
