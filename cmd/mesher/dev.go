@@ -117,7 +117,7 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 	opts.PubSub, _ = env.OS("PUBSUB_EMULATOR_HOST")
 	for _, f := range mesher.Functions() {
 		opts.Functions = append(opts.Functions, local.Function{
-			Name: f.Name, Path: f.Path, Topic: f.Topic, Role: f.Role, Build: f.Build,
+			Name: f.Name, Path: f.Path, Topic: f.Topic, Job: f.Trigger == mesher.Schedule, Role: f.Role, Build: f.Build,
 		})
 	}
 	return opts, logs, nil

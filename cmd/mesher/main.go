@@ -28,6 +28,7 @@ func commands() []command {
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
 		{"users", "list and invite people, and let them in or out", runUsers},
+		{"jobs", "list the schedule; run, pause, resume and sync its jobs", runJobs},
 		{"notifications", "list mails that wait or failed, and send one again", runNotifications},
 		{"audit", "list who did what", runAudit},
 		{"bench", "measure a platform: COPY, Store and the whole path side by side; bench query: its queries", runBench},

@@ -51,6 +51,7 @@ type bundle struct {
 	admin, app *pgxpool.Pool
 	url        string
 	queue      *queue
+	function   *api.Function
 }
 
 // queue remembers what was published.
@@ -76,10 +77,11 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, "")}
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, ""), Operators: []string{"root@example.com"}}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
+	b.function = f
 	s := httptest.NewServer(f)
 	t.Cleanup(func() {
 		s.Close()

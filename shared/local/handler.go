@@ -32,6 +32,10 @@ func (p *Platform) handler(admin string) (http.Handler, error) {
 			mux.Handle(pushPath(f.Name), p.pushed(l))
 			continue
 		}
+		if f.Job {
+			mux.Handle(jobPath(f.Name), p.scheduled(l))
+			continue
+		}
 		path := prefix(f.Path)
 		if path == "" {
 			return nil, fmt.Errorf("the function %s has no path of its own: %q", f.Name, f.Path)
@@ -97,6 +101,22 @@ func (p *Platform) pushed(next http.Handler) http.Handler {
 	return web.Handler(p.opts.Log, func(w http.ResponseWriter, r *http.Request) error {
 		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("token")), []byte(p.pushToken)) != 1 {
 			return fault.New(fault.Forbidden, "only the queue may push messages")
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
+}
+
+// jobPath is where the scheduler calls a function.
+func jobPath(name string) string { return "/jobs/" + strings.ToLower(name) }
+
+// scheduled lets only the scheduler in, as the invoker identity does in the cloud. Its token is in a header, since everybody
+// who lists the jobs sees the URL.
+func (p *Platform) scheduled(next http.Handler) http.Handler {
+	want := []byte("Bearer " + p.jobToken)
+	return web.Handler(p.opts.Log, func(w http.ResponseWriter, r *http.Request) error {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			return fault.New(fault.Forbidden, "only the scheduler may call jobs; mesher jobs run has it do so")
 		}
 		next.ServeHTTP(w, r)
 		return nil

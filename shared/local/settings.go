@@ -42,12 +42,18 @@ func (p *Platform) own(database string) map[string]func() string {
 	own := map[string]func() string{
 		"PUBSUB_EMULATOR_HOST":  func() string { return p.opts.PubSub },
 		"PUBSUB_EMULATOR_TOKEN": func() string { return p.queueToken },
-		"AUTH_URL":              func() string { return p.Info.URL },
-		"API_URL":               func() string { return p.Info.URL },
+
+		"SCHEDULER_EMULATOR_HOST":  func() string { return p.scheduler.Addr() },
+		"SCHEDULER_EMULATOR_TOKEN": func() string { return p.clockToken },
+
+		"AUTH_URL": func() string { return p.Info.URL },
+		"API_URL":  func() string { return p.Info.URL },
 	}
 	for name, value := range map[string]string{
 		"DATABASE_URL":         database,
 		"GOOGLE_CLOUD_PROJECT": project,
+		"SCHEDULER_LOCATION":   location,
+		"SCHEDULER_PREFIX":     "",
 		"EVENTS_TOPIC":         "events",
 		"NOTIFICATIONS_TOPIC":  "notifications",
 		"FORWARDED_HOPS":       "0", // nothing stands in front of this server
@@ -64,6 +70,8 @@ func (p *Platform) usual() map[string]string {
 		"INGEST_CONCURRENCY": "8000",
 		"DATABASE_POOL_SIZE": "6",
 		"REGISTRATION":       "open",
+		"OPERATORS":          devEmail,
+		"SEAL_KEY":           p.sealKey,
 	}
 	if server, _ := p.opts.Lookup("SMTP_URL"); server == "" {
 		usual["MAIL_DIR"] = filepath.Join(p.opts.Home, "mail")
