@@ -339,6 +339,7 @@ func section(t *testing.T, name, want string) {
 	sectionOf(t, "README.md", name, want)
 }
 
+// sectionOf does so in any file.
 func sectionOf(t *testing.T, file, name, want string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
