@@ -43,7 +43,9 @@ type contractJob struct {
 }
 
 // laptop are settings that make no sense in the cloud.
-var laptop = []string{"MAIL_DIR", "PUBSUB_EMULATOR_HOST", "PUBSUB_EMULATOR_TOKEN"}
+var laptop = []string{
+	"MAIL_DIR", "PUBSUB_EMULATOR_HOST", "PUBSUB_EMULATOR_TOKEN", "SCHEDULER_EMULATOR_HOST", "SCHEDULER_EMULATOR_TOKEN",
+}
 
 func sourceContract() contract {
 	c := contract{map[string]contractFunction{}, map[string]contractJob{}}
@@ -126,7 +128,7 @@ func TestTerraform_Settings(t *testing.T) {
 			}
 		}
 	}
-	for _, ahead := range []string{"SEAL_KEY", "API_URL"} { // of monitors and channels; given to whoever reads them
+	for _, ahead := range []string{"SEAL_KEY", "API_URL", "SCHEDULER_LOCATION"} { // given to whoever reads them
 		read[ahead] = true
 	}
 	for setting := range named {

@@ -1,5 +1,5 @@
 # A continuous integration that deploys: it shows who it is with a token of GitHub's, so there is no key to lose. Somebody
-# with the right to do so applies this once by hand.
+# with the right to do so applies this by hand, once, and again when this file or a custom role has changed.
 
 locals {
   # What deploying takes, each for what stands behind it. None of them reads a secret's value or a message.
@@ -7,16 +7,19 @@ locals {
     "roles/artifactregistry.admin"         = "the images' repository and its grants"
     "roles/cloudfunctions.developer"       = "the functions"
     "roles/cloudscheduler.admin"           = "the jobs"
-    "roles/iam.roleAdmin"                  = "the custom roles"
-    "roles/iam.serviceAccountAdmin"        = "the functions' service accounts"
+    "roles/iam.serviceAccountCreator"      = "a new function's accounts"
+    "roles/iam.serviceAccountDeleter"      = "those of one that is no more"
     "roles/iam.serviceAccountUser"         = "running functions, pushes and jobs as these"
+    "roles/iam.serviceAccountViewer"       = "seeing whether they are as they should be"
     "roles/logging.configWriter"           = "log-based metrics and exclusions"
     "roles/monitoring.editor"              = "alerts, dashboard, uptime checks"
     "roles/pubsub.admin"                   = "topics, subscriptions and their grants"
     "roles/run.admin"                      = "who may call the functions"
     "roles/serviceusage.serviceUsageAdmin" = "the APIs"
     "roles/storage.admin"                  = "the source's bucket, and the state's"
-    "roles/iam.workloadIdentityPoolAdmin"  = "this pool"
+    # Seen, not changed: with these it could make more of itself.
+    "roles/iam.roleViewer"                 = "the custom roles"
+    "roles/iam.workloadIdentityPoolViewer" = "the pool below"
   }
 
   # What it may grant on the project: nothing that would make more of it than it is.

@@ -12,6 +12,7 @@ locals {
     GOOGLE_CLOUD_PROJECT = var.project
     # One endpoint for all who publish: order is kept within a region only.
     PUBSUB_ENDPOINT     = "${var.region}-pubsub.googleapis.com:443"
+    SCHEDULER_LOCATION  = var.region
     EVENTS_TOPIC        = "events"
     NOTIFICATIONS_TOPIC = "notifications"
     AUTH_URL            = coalesce(var.auth_url, local.address["Auth"])
