@@ -50,7 +50,7 @@ func span(r rule) string {
 	switch {
 	case strings.Contains(r.Gone, "cutoff"):
 		return "as long as the project keeps events"
-	case len(r.Walk) > 0:
+	case len(r.Walk) > 0 && r.Keep == 0:
 		return "as long as what it is of"
 	case r.Keep%day == 0 && r.Keep > day:
 		return fmt.Sprintf("%d days", r.Keep/day)

@@ -91,6 +91,11 @@ func TestRetention_ErasesDeletedProjects(t *testing.T) {
 			}
 		}
 	}
+	for _, table := range []string{"alert_counts", "alert_users", "service_health_checks"} {
+		if n := b.number(t, "select count(*) from mesher."+table); n != 2 {
+			t.Errorf("%d rows in %s, want one of each project that is left", n, table)
+		}
+	}
 	if got := b.texts(t, "select action || ' ' || target_name from mesher.audit_log"); len(got) != 1 || !strings.HasPrefix(got[0], "project.erase p") {
 		t.Errorf("audit log = %v", got)
 	}
@@ -188,6 +193,7 @@ func (b *bundle) belongings(t testing.TB, p uuid.UUID) {
 		"insert into mesher.check_ins (id, project_id, slug, status, received_at) values (gen_random_uuid(), $1, 's', 'ok', '2026-03-10')",
 		`insert into mesher.monitors (id, organization_id, project_id, name, kind, config, interval_s, timeout_ms, failures, failures_of, recoveries, due_at)
 			select gen_random_uuid(), organization_id, id, 'm', 'http', '{}', 60, 1000, 1, 1, 1, now() from mesher.projects where id = $1`,
+		"insert into mesher.project_minute_counts values ($1, '2026-03-10', 'error', '', 1)",
 		`insert into mesher.alert_rules (id, organization_id, project_id, name, kind, severity)
 			select gen_random_uuid(), organization_id, id, 'r', 'new_issue', 'info' from mesher.projects where id = $1`,
 		`insert into mesher.alert_events (id, organization_id, project_id, rule_id, rule_name, kind, subject, severity, title, started_at)
@@ -198,8 +204,12 @@ func (b *bundle) belongings(t testing.TB, p uuid.UUID) {
 	b.exec(t, "insert into mesher.issue_fingerprints (project_id, fingerprint, issue_id, grouping_version) select $1, id, id, 1 from mesher.issues where project_id = $1", p)
 	b.exec(t, "insert into mesher.issue_activity (id, project_id, issue_id, action) select gen_random_uuid(), $1, id, 'resolved' from mesher.issues where project_id = $1", p)
 	b.exec(t, "insert into mesher.service_health_checks (id, monitor_id, status, created_at) select gen_random_uuid(), id, 'healthy', '2026-03-10' from mesher.monitors where project_id = $1", p)
-	for _, insert := range walkCases {
-		b.exec(t, insert, p, noon)
+	b.exec(t, "insert into mesher.alert_counts (rule_id, subject, minute, events) select id, id, '2026-03-10', 1 from mesher.alert_rules where project_id = $1", p)
+	b.exec(t, "insert into mesher.alert_users select id, id, id, '2026-03-10' from mesher.alert_rules where project_id = $1", p)
+	for table, insert := range walkCases {
+		if table != "alert_users" {
+			b.exec(t, insert, p, noon)
+		}
 	}
 	for _, table := range b.tablesWith(t, "project_id") {
 		if table != "retention_marks" && b.number(t, "select count(*) from mesher."+table+" where project_id = $1", p) == 0 {
@@ -218,7 +228,7 @@ func (b *bundle) tablesWith(t testing.TB, column string) []string {
 
 // What nothing is removed from by age: it is there as long as what it is of, or there is little of it.
 var lasting = []string{
-	"alert_channels", "alert_rule_channels", "alert_rules", "api_keys", "issue_activity", "issue_fingerprints", "issues",
+	"alert_channels", "alert_pending", "alert_rule_channels", "alert_rules", "api_keys", "issue_activity", "issue_fingerprints", "issues",
 	"job_leases", "memberships", "migrations", "monitors", "organizations", "projects", "retention_marks", "retention_sweeps",
 }
 

@@ -30,6 +30,9 @@ const (
 	keepAlerts        = 30 * day // after they were resolved
 	keepNotifications = 30 * day
 	keepRuns          = 30 * day
+	keepTold          = 7 * day // longer than any window or budget lasts
+	keepMinutes       = 9 * day // Alerts removes them itself; this is for where it does not run
+	keepAlertUsers    = 3 * day // windows last a day at most
 	keepUnverified    = 30 * day
 	keepInvitations   = 30 * day // after they were over
 	keepSessions      = 90 * day // after they expired: so long a network is known to be the user's
@@ -77,8 +80,38 @@ func rules(cfg Config) []rule {
 		},
 		{
 			Step: "notifications", Table: "notifications", Keep: keepNotifications,
-			Gone: "t.created_at < $1::timestamptz and t.finished_at < $1::timestamptz",
-			Kept: "notifications, after they were delivered or given up",
+			// What told that an alert fired, alone or in a digest, is asked for when the alert is resolved.
+			Gone: `t.created_at < $1::timestamptz and t.finished_at < $1::timestamptz
+				and not exists (select from mesher.alert_events e where e.id = t.alert_id and e.status <> 'resolved')
+				and not exists (
+					select from mesher.notifications f join mesher.alert_events e on e.id = f.alert_id
+					where f.digest_id = t.id and e.status <> 'resolved')`,
+			Kept: "notifications, after they were delivered or given up and their alerts were resolved",
+		},
+		{
+			Step: "notification_attempts", Table: "notification_attempts", Keep: keepNotifications, Gone: "t.started_at < $1::timestamptz",
+			Kept: "the log of deliveries",
+		},
+		{
+			Step: "alert_windows", Table: "alert_windows", Keep: keepTold, Gone: "t.began_at < $1::timestamptz",
+			Kept: "how often rules told channels lately",
+		},
+		{
+			Step: "alert_budgets", Table: "alert_budgets", Keep: keepTold, Gone: "t.began_at < $1::timestamptz",
+			Kept: "how often channels were told lately",
+		},
+		{
+			Step: "alert_counts", Table: "alert_counts", Keep: keepMinutes, Gone: "t.minute < $1::timestamptz",
+			Kept: "what alert rules counted by the minute; `Alerts` removes it after 8 days",
+		},
+		{
+			Step: "project_minute_counts", Table: "project_minute_counts", Keep: keepMinutes, Gone: "t.minute < $1::timestamptz",
+			Kept: "counts of projects by the minute; `Alerts` removes them after 8 days",
+		},
+		{
+			Step: "alert_users", Table: "alert_users", Keep: keepAlertUsers, Gone: "t.minute < $1::timestamptz",
+			Walk: []string{"rule_id uuid", "subject uuid", "user_hash uuid"},
+			Kept: "users whom alert rules counted; `Alerts` removes them when they leave the rule's window",
 		},
 		{
 			Step: "usage", Table: "usage", Keep: keepUsage, Gone: "t.minute < $1::timestamptz",

@@ -62,11 +62,25 @@ var ruleCases = map[string]ruleCase{
 	"notifications": {
 		insert: `insert into mesher.notifications (id, channel, template, recipient, status, created_at, finished_at)
 			values (gen_random_uuid(), 'email', 't', 'r', 'sent', $1::timestamptz - interval '1 hour', $1)`,
-		stays: []string{`insert into mesher.notifications (id, channel, template, recipient, created_at) values (gen_random_uuid(), 'email', 't', 'r', $1)`},
+		stays: []string{
+			`insert into mesher.notifications (id, channel, template, recipient, created_at) values (gen_random_uuid(), 'email', 't', 'r', $1)`,
+			// What told of an alert that is open, and the digest that did.
+			`with e as (` + openAlert + `), d as (
+					insert into mesher.notifications (id, channel, template, recipient, status, created_at, finished_at)
+					values (gen_random_uuid(), 'slack', 'digest', 'r', 'sent', $1, $1) returning id)
+				insert into mesher.notifications (id, channel, template, recipient, status, created_at, finished_at, alert_id, digest_id)
+				select gen_random_uuid(), 'slack', 'alert', 'r', 'folded', $1, $1, e.id, d.id from e, d`,
+		},
 	},
-	"usage":       {insert: `insert into mesher.usage (project_id, minute, stored) values (gen_random_uuid(), $1, 1)`},
-	"usage_items": {insert: `insert into mesher.usage_items (project_id, hour, type, items) values (gen_random_uuid(), $1, 't', 1)`},
-	"job_runs":    {insert: `insert into mesher.job_runs (id, job, started_at) values (gen_random_uuid(), 'j', $1)`},
+	"notification_attempts": {insert: `insert into mesher.notification_attempts (notification_id, attempt, started_at, took_ms, outcome)
+		values (gen_random_uuid(), 1, $1, 1, 'failed')`},
+	"alert_windows":         {insert: `insert into mesher.alert_windows values (gen_random_uuid(), gen_random_uuid(), $1, 1)`},
+	"alert_budgets":         {insert: `insert into mesher.alert_budgets values (gen_random_uuid(), $1, 1)`},
+	"alert_counts":          {insert: `insert into mesher.alert_counts (rule_id, subject, minute, events) values (gen_random_uuid(), gen_random_uuid(), $1, 1)`},
+	"project_minute_counts": {insert: `insert into mesher.project_minute_counts values (gen_random_uuid(), $1, 'error', '', 1)`},
+	"usage":                 {insert: `insert into mesher.usage (project_id, minute, stored) values (gen_random_uuid(), $1, 1)`},
+	"usage_items":           {insert: `insert into mesher.usage_items (project_id, hour, type, items) values (gen_random_uuid(), $1, 't', 1)`},
+	"job_runs":              {insert: `insert into mesher.job_runs (id, job, started_at) values (gen_random_uuid(), 'j', $1)`},
 	"check_ins": {
 		insert: `insert into mesher.check_ins (id, monitor_id, status, received_at, digested_at) values (gen_random_uuid(), gen_random_uuid(), 'ok', $1, $1)`,
 		stays:  []string{`insert into mesher.check_ins (id, monitor_id, status, received_at) values (gen_random_uuid(), gen_random_uuid(), 'ok', $1)`},
@@ -84,6 +98,9 @@ var ruleCases = map[string]ruleCase{
 	"audit_log": {insert: `insert into mesher.audit_log (id, created_at, actor_kind, actor_name, action, target_kind, target_name)
 		values (gen_random_uuid(), $1, 'user', 'u', 'a.b', 'k', 'n')`},
 }
+
+const openAlert = `insert into mesher.alert_events (id, organization_id, rule_id, rule_name, kind, subject, severity, title, started_at)
+	values (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'r', 'monitor', gen_random_uuid(), 'info', 't', $1) returning id`
 
 const someMonitor = `insert into mesher.monitors (id, organization_id, name, kind, config, interval_s, timeout_ms, failures, failures_of,
 	recoveries, due_at) select gen_random_uuid(), id, 'm', 'http', '{}', 60, 1000, 1, 1, 1, now() from mesher.organizations`
@@ -151,6 +168,7 @@ var walkCases = map[string]string{
 	"issue_tags":            "insert into mesher.issue_tags values ($1, gen_random_uuid(), 'k', 'v', $2)",
 	"issue_users":           "insert into mesher.issue_users values ($1, gen_random_uuid(), gen_random_uuid(), $2)",
 	"releases":              "insert into mesher.releases values ($1, gen_random_uuid()::text, '2020-01-01', ($2::timestamptz at time zone 'utc')::date)",
+	"alert_users":           "insert into mesher.alert_users values ($1, gen_random_uuid(), gen_random_uuid(), $2)",
 	"usage_months":          "insert into mesher.usage_months values ($1, date_trunc('month', $2::timestamptz), 1)",
 	"limit_shares":          "insert into mesher.limit_shares values ($1, jsonb_build_object('t', $2::timestamptz))",
 }
@@ -170,6 +188,15 @@ func TestRules_ThatWalk(t *testing.T) {
 			}
 			b := setup(t)
 			short, long := b.project(t, 10), b.project(t, 100)
+			if rule.Keep > 0 {
+				// Nothing of it is a project's.
+				b.exec(t, insert, uuid.New(), noon.Add(-rule.Keep+time.Minute))
+				b.exec(t, insert, uuid.New(), noon.Add(-rule.Keep-time.Minute))
+				if s := b.run(t, ""); s.Done[rule.Step] != 1 || b.number(t, "select count(*) from mesher."+rule.Table) != 1 {
+					t.Errorf("%d rows removed, want the one that is too old", s.Done[rule.Step])
+				}
+				return
+			}
 			byAge := strings.Contains(rule.Gone, "cutoff")
 			want := int64(1) // of the project that is gone
 			b.exec(t, insert, uuid.New(), noon)
