@@ -100,7 +100,8 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named,
+	f := &Function{
+		pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named,
 		limits: cfg.Alerts, channels: channels, monitors: monitor.Keeper{Guard: guard, Sealer: sealer},
 	}
 	f.api = rest.New(rest.Options{

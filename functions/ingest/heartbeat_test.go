@@ -135,7 +135,7 @@ func TestHeartbeat_WithoutDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(gone.Close)
-	h.Function.beats, h.Function.checkIns = newBeats(gone, h.cfg), newCheckIns(gone, h.cfg)
+	h.beats, h.Function.checkIns = newBeats(gone, h.cfg), newCheckIns(gone, h.cfg)
 	if status, text := h.call("GET", HeartbeatPath+token, ""); status != http.StatusServiceUnavailable {
 		t.Errorf("%d %s", status, text)
 	}

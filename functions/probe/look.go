@@ -53,11 +53,7 @@ func (f *Function) look(ctx context.Context, run *job.Run) (done, left int64, er
 
 // claim takes monitors that are due and hands them on, until there are none, or no time.
 func (r *round) claim(ctx context.Context) error {
-	for {
-		most := time.Until(r.ends)
-		if most <= 0 || ctx.Err() != nil {
-			return nil
-		}
+	for most := time.Until(r.ends); most > 0 && ctx.Err() == nil; most = time.Until(r.ends) {
 		claimed, err := monitor.Take(ctx, r.pool, monitor.Claim{
 			At: r.run.At, Ends: r.claims, Most: claimMost, Time: min(most, monitor.TimeoutMost),
 		})
@@ -72,9 +68,10 @@ func (r *round) claim(ctx context.Context) error {
 			}
 		}
 		if len(claimed) < claimMost {
-			return nil
+			break
 		}
 	}
+	return nil
 }
 
 // pass leaves a monitor for the next run.

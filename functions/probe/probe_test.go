@@ -266,8 +266,12 @@ func TestProbe(t *testing.T) {
 			alerts      string // open and resolved
 			told        int
 		}{
-			{monitor.Healthy, monitor.Healthy, "0 0", 0}, {monitor.Down, monitor.Healthy, "0 0", 0}, {monitor.Down, monitor.Down, "1 0", 1},
-			{monitor.Down, monitor.Down, "1 0", 1}, {monitor.Healthy, monitor.Down, "1 0", 1}, {monitor.Healthy, monitor.Healthy, "0 1", 2},
+			{monitor.Healthy, monitor.Healthy, "0 0", 0},
+			{monitor.Down, monitor.Healthy, "0 0", 0},
+			{monitor.Down, monitor.Down, "1 0", 1},
+			{monitor.Down, monitor.Down, "1 0", 1},
+			{monitor.Healthy, monitor.Down, "1 0", 1},
+			{monitor.Healthy, monitor.Healthy, "0 1", 2},
 			{monitor.Down, monitor.Healthy, "0 1", 2},
 		} {
 			now.Store(tt.found)
@@ -322,8 +326,10 @@ func TestProbe(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		bad := b.add(t, tcp("127.0.0.1:80"))
-		sealed := b.add(t, monitor.Spec{Name: "web", Kind: monitor.HTTP, Failures: 1, Secrets: monitor.Confidential{Headers: map[string]string{"X-Key": "very-secret"}},
-			Config: monitor.Config{HTTP: &monitor.HTTPConfig{URL: "http://127.0.0.1/"}}})
+		sealed := b.add(t, monitor.Spec{
+			Name: "web", Kind: monitor.HTTP, Failures: 1, Secrets: monitor.Confidential{Headers: map[string]string{"X-Key": "very-secret"}},
+			Config: monitor.Config{HTTP: &monitor.HTTPConfig{URL: "http://127.0.0.1/"}},
+		})
 		b.Exec(t, `update mesher.monitors set secret = '\x01020304' where secret is not null`)
 		good := b.add(t, tcp("127.0.0.1:80"))
 		f := b.probe(t, looks(func(_ context.Context, m monitor.Monitor, _ monitor.Secrets) monitor.Look {

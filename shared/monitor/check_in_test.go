@@ -64,8 +64,12 @@ func TestRecordBeats(t *testing.T) {
 		return h
 	}
 	known, err := RecordBeats(t.Context(), b.ingest, []Beat{
-		{hash(token), Began, noon}, {hash(secret.Heartbeat.New()), Ok, noon}, {hash(token), Ok, noon.Add(time.Millisecond)},
-		{hash(token), Ok, noon.Add(999 * time.Millisecond)}, {hash(disabled), Ok, noon}, {hash(token), Ok, noon.Add(time.Second)},
+		{hash(token), Began, noon},
+		{hash(secret.Heartbeat.New()), Ok, noon},
+		{hash(token), Ok, noon.Add(time.Millisecond)},
+		{hash(token), Ok, noon.Add(999 * time.Millisecond)},
+		{hash(disabled), Ok, noon},
+		{hash(token), Ok, noon.Add(time.Second)},
 	})
 	must(t, err)
 	if fmt.Sprint(known) != "[true false true true true true]" {
@@ -203,8 +207,10 @@ func TestDigest(t *testing.T) {
 		s.ProjectID, s.Slug = b.project.ID, "nightly"
 		m, _ := b.make(t, s, noon)
 		for _, environment := range []string{"production", "staging"} {
-			b.checkIn(t, CheckIn{ProjectID: b.project.ID, Slug: "nightly", Environment: environment, ID: uuid.New(), Status: Ok, At: noon.Add(time.Minute),
-				Schedule: &SDKSchedule{Cron: "0 0 1 1 *"}})
+			b.checkIn(t, CheckIn{
+				ProjectID: b.project.ID, Slug: "nightly", Environment: environment, ID: uuid.New(), Status: Ok, At: noon.Add(time.Minute),
+				Schedule: &SDKSchedule{Cron: "0 0 1 1 *"},
+			})
 		}
 		b.digest(t, noon.Add(2*time.Minute))
 		if got := b.codes(t, m.ID); got != "12:01:00 ok, 12:01:00 ok" {
@@ -221,8 +227,10 @@ func TestDigest(t *testing.T) {
 		for i := range SDKMost + 2 {
 			all = append(all, CheckIn{ProjectID: b.project.ID, Slug: fmt.Sprint("job-", i), Status: Ok, At: noon, Schedule: &SDKSchedule{IntervalS: 60}})
 		}
-		all = append(all, CheckIn{ProjectID: b.project.ID, Slug: "bare", Status: Ok, At: noon}, CheckIn{ProjectID: b.project.ID, Slug: "alas", Status: Ok, At: noon,
-			Schedule: &SDKSchedule{Cron: "0 0 30 2 *"}})
+		all = append(all, CheckIn{ProjectID: b.project.ID, Slug: "bare", Status: Ok, At: noon}, CheckIn{
+			ProjectID: b.project.ID, Slug: "alas", Status: Ok, At: noon,
+			Schedule: &SDKSchedule{Cron: "0 0 30 2 *"},
+		})
 		b.checkIn(t, all...)
 		a, err := b.Adopt(t.Context(), b.app, noon.Add(time.Minute))
 		must(t, err)

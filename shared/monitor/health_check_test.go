@@ -44,9 +44,10 @@ func TestHealthCheck(t *testing.T) {
 	}
 	for i := range 100 {
 		look := Look{Status: Healthy, Latency: time.Duration(i+1) * time.Millisecond, Details: Details{Code: CodeOK, HTTPStatus: 200, Facts: map[string]any{"n": 1.5}}}
-		if i%10 == 0 {
+		switch i % 10 {
+		case 0:
 			look = Look{Status: Down, Latency: 10 * time.Second, Details: Details{Code: CodeTimeout}}
-		} else if i%10 == 1 {
+		case 1:
 			look.Status = Degraded
 		}
 		c, err := CreateCheck(ctx, b.app, b.organization.ID, m.ID, look, noon.Add(time.Duration(i)*time.Minute))

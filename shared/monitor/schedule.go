@@ -4,11 +4,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/robfig/cron/v3"
-
 	// The machines that functions run on may have no time zones of their own.
 	_ "time/tzdata"
+
+	"github.com/robfig/cron/v3"
 )
 
 // zone returns a time zone by its name; empty: UTC. What the machine is set to is none.
