@@ -31,6 +31,7 @@ func commands() []command {
 		{"jobs", "list the schedule; run, pause, resume and sync its jobs", runJobs},
 		{"notifications", "list mails that wait or failed, and send one again", runNotifications},
 		{"audit", "list who did what", runAudit},
+		{"doctor", "look at an installation from end to end, and say what to do about what is wrong", runDoctor},
 		{"bench", "measure a platform: COPY, Store and the whole path side by side; bench query: its queries", runBench},
 	}
 }
@@ -39,8 +40,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
+	var code exitCode
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &code):
+		os.Exit(int(code))
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -49,6 +53,11 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// exitCode ends the program with a code of its own, when everything is said already.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // errUsage marks errors of how the command was called.
 var errUsage = errors.New("usage")
