@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/mesherhq/mesher"
 	"github.com/mesherhq/mesher/cmd/mesher/doctor"
@@ -118,11 +119,21 @@ func diagnosis(r doctor.Report) string {
 	counts := map[doctor.Level]int{}
 	for _, f := range r.Findings {
 		counts[f.Level]++
-		fmt.Fprintf(&b, "%-8s %-19s %s\n", f.Level, f.Check, printable(f.What))
+		fmt.Fprintf(&b, "%-8s %-19s %s\n", f.Level, f.Check, plain(f.What))
 		if f.Level != doctor.OK && f.Fix != "" {
-			fmt.Fprintf(&b, "%28s → %s\n", "", f.Fix)
+			fmt.Fprintf(&b, "%28s → %s\n", "", plain(f.Fix))
 		}
 	}
 	fmt.Fprintf(&b, "\n%d wrong, %d warnings, %d could not be looked at\n", counts[doctor.Wrong], counts[doctor.Warning], counts[doctor.Unknown])
 	return b.String()
+}
+
+// plain shows what others wrote without letting it steer the terminal.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }

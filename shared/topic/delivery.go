@@ -35,9 +35,14 @@ type Delivery struct {
 	Held       bool // that topic exists and has a subscription, without which its messages are lost
 }
 
+// lookMost bounds a look: the client would try for a minute.
+const lookMost = 8 * time.Second
+
 // Look returns how a subscription delivers the messages of a topic. What does not exist is told by the result. Errors
 // are fault.Forbidden when the credentials may not look, fault.Unavailable, and fault.NotConfigured.
 func Look(ctx context.Context, c Config, topic, subscription string) (Delivery, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookMost)
+	defer cancel()
 	opts, err := dialing(c)
 	if err != nil {
 		return Delivery{}, err
@@ -68,15 +73,20 @@ func Look(ctx context.Context, c Config, topic, subscription string) (Delivery, 
 	if d.DeadLetter == "" {
 		return d, nil
 	}
-	held := topics.ListTopicSubscriptions(ctx, &pubsubpb.ListTopicSubscriptionsRequest{Topic: s.GetDeadLetterPolicy().GetDeadLetterTopic()})
-	switch _, err := held.Next(); {
-	case err == nil:
-		d.Held = true
-	case errors.Is(err, iterator.Done), status.Code(err) == codes.NotFound:
-	default:
-		return d, lookError(err)
+	all := subs.ListSubscriptions(ctx, &pubsubpb.ListSubscriptionsRequest{Project: project})
+	for {
+		one, err := all.Next()
+		if errors.Is(err, iterator.Done) {
+			return d, nil
+		}
+		if err != nil {
+			return d, lookError(err)
+		}
+		if one.GetTopic() == s.GetDeadLetterPolicy().GetDeadLetterTopic() {
+			d.Held = true // a topic that is deleted has another name in its subscriptions
+			return d, nil
+		}
 	}
-	return d, nil
 }
 
 func (d *Delivery) read(s *pubsubpb.Subscription) {
