@@ -1,12 +1,12 @@
 -- Why: nothing grows for ever. Partitions of events are kept ready and in order, and what is older than it is to be kept
 -- goes: days of events as whole partitions, the rest row by row.
 --
--- Locks: SHARE on users, invitations, personal_access_tokens and audit_log while an index of each is built: who writes
--- there waits. ACCESS EXCLUSIVE on projects and releases for as long as it takes to note a new column; no row is rewritten.
+-- Locks: SHARE on users, invitations, personal_access_tokens, audit_log and dead_letters while an index of each is built: who
+-- writes there waits. ACCESS EXCLUSIVE on projects and releases for as long as it takes to note a new column; no row is rewritten.
 --
 -- To undo by hand: drop table mesher.retention_marks, mesher.retention_sweeps; drop the functions event_partition_faults,
 -- repair_event_partition, event_partition_indexes, adopt_event_index, drop_event_partition and prune_audit_log; drop the
--- columns projects.erasing_at and releases.seen_day.
+-- columns projects.erasing_at and releases.seen_day, and the five indexes.
 
 set local role mesher_owner;
 
@@ -164,12 +164,12 @@ begin
     if part !~ '^events_\d{8}$' then
         raise exception 'drop_event_partition: % is not called like a day of events', part using errcode = 'invalid_parameter_value';
     end if;
-    execute format('lock table %s in access exclusive mode', target);
+    execute format('lock table mesher.%I in access exclusive mode', part); -- by its name: another may have dropped it
     if exists (select from pg_catalog.pg_inherits where inhrelid = target) then
         raise exception 'drop_event_partition: % is a partition, detach it first', part using errcode = 'object_not_in_prerequisite_state';
     end if;
     bytes := pg_catalog.pg_total_relation_size(target);
-    execute format('drop table %s', target);
+    execute format('drop table mesher.%I', part);
     return bytes;
 end
 $$;
@@ -184,10 +184,11 @@ create table mesher.retention_marks (
 select mesher.protect('mesher.retention_marks');
 
 -- How far Retention has come in tables that it walks through bit by bit, in the order of their primary keys: the last key
--- that it looked at. Without a row it begins anew.
+-- that it looked at, none at the beginning, and the day on which it came to the end last.
 create table mesher.retention_sweeps (
-    rule     text primary key,
-    position text[] not null
+    rule        text primary key,
+    position    text[] not null,
+    finished_on date
 );
 select mesher.protect('mesher.retention_sweeps');
 
@@ -207,6 +208,7 @@ create index users_unverified_idx on mesher.users (created_at) where email_verif
 create index invitations_ended_idx on mesher.invitations (least(accepted_at, revoked_at, expires_at));
 create index personal_access_tokens_ended_idx on mesher.personal_access_tokens (least(revoked_at, expires_at));
 create index audit_log_created_at_idx on mesher.audit_log (created_at);
+create index dead_letters_project_id_idx on mesher.dead_letters (project_id) where project_id is not null;
 
 -- As before, but for what prune_audit_log deletes.
 create or replace function mesher.refuse_change() returns trigger

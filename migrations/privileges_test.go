@@ -29,13 +29,22 @@ const defaults = `
 
 // appGrants is everything that mesher_app may do. A migration that grants more has to say so here.
 var appGrants = []string{
+	"alert_budgets delete",
+	"alert_budgets insert",
+	"alert_budgets select",
+	"alert_budgets update",
 	"alert_channels delete",
 	"alert_channels insert",
 	"alert_channels select",
 	"alert_channels update",
+	"alert_counts delete",
+	"alert_counts select",
 	"alert_events insert",
 	"alert_events select",
 	"alert_events update",
+	"alert_pending delete",
+	"alert_pending insert",
+	"alert_pending select",
 	"alert_rule_channels delete",
 	"alert_rule_channels insert",
 	"alert_rule_channels select",
@@ -43,6 +52,12 @@ var appGrants = []string{
 	"alert_rules insert",
 	"alert_rules select",
 	"alert_rules update",
+	"alert_users delete",
+	"alert_users select",
+	"alert_windows delete",
+	"alert_windows insert",
+	"alert_windows select",
+	"alert_windows update",
 	"api_keys insert",
 	"api_keys select",
 	"api_keys update (expires_at)",
@@ -121,6 +136,8 @@ var appGrants = []string{
 	"monitors insert",
 	"monitors select",
 	"monitors update",
+	"notification_attempts insert",
+	"notification_attempts select",
 	"notifications insert",
 	"notifications select",
 	"notifications update",
@@ -139,6 +156,8 @@ var appGrants = []string{
 	"personal_access_tokens select",
 	"personal_access_tokens update",
 	"project_hourly_counts select",
+	"project_minute_counts delete",
+	"project_minute_counts select",
 	"projects insert",
 	"projects select",
 	"projects update (allowed_origins)",
@@ -305,7 +324,7 @@ func checkPrivileges(t *testing.T, db *pgtest.Database) {
 		"tables that force row level security, which refuses COPY": `select oid::regclass::text from pg_class
 			where relnamespace = 'mesher'::regnamespace and relforcerowsecurity`,
 		"tables without a policy": `select oid::regclass::text from pg_class c
-			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p') and relname <> 'migrations'
+			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p')
 			  and not exists (select from pg_policy where polrelid = c.oid)`,
 		"policies for others than mesher_app and mesher_ingest": `select polrelid::regclass || ' ' || polname from pg_policy
 			where polrelid in (select oid from pg_class where relnamespace = 'mesher'::regnamespace)

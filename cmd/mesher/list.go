@@ -75,6 +75,14 @@ func runMonitors(ctx context.Context, args []string, out io.Writer) error {
 		order by array_position(array['down', 'degraded', 'unknown', 'healthy'], m.status), m.status_since desc, m.id limit $2`)
 }
 
+func runAlerts(ctx context.Context, args []string, out io.Writer) error {
+	return list(ctx, "alerts", args, out, "RAISED\tSTATUS\tSEVERITY\tALERT", `
+		select to_char(a.started_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), a.status, a.severity, a.title
+		from mesher.alert_events a
+		where ($1::uuid is null or a.project_id = $1::uuid)
+		order by a.started_at desc, a.id desc limit $2`)
+}
+
 // list prints the rows of a query, which are four texts each, under a heading.
 func list(ctx context.Context, name string, args []string, out io.Writer, heading, query string) error {
 	ref, limit, err := listFlags(name, args)

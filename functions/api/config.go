@@ -4,12 +4,12 @@ import (
 	"time"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/fault"
-	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
-	"github.com/mesherhq/mesher/shared/secret"
+	"github.com/mesherhq/mesher/shared/scheduler"
 )
 
 // Config is the settings of API.
@@ -18,8 +18,9 @@ type Config struct {
 	Rest      rest.Config
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
-	Outbound  outbound.Config
-	Seal      secret.SealConfig
+	Channels  alert.ChannelConfig
+	Alerts    alert.Limits
+	Schedule  scheduler.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
 	// Operators are checked against verified addresses only: anybody can claim one.

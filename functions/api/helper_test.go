@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/pgtest"
 	"github.com/mesherhq/mesher/shared/rest"
@@ -52,6 +52,7 @@ type bundle struct {
 	admin, app *pgxpool.Pool
 	url        string
 	queue      *queue
+	function   *api.Function
 }
 
 // queue remembers what was published.
@@ -77,12 +78,12 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, "")}
-	cfg.Operators = []string{"operator@example.com"}
-	cfg.Seal.Keys = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Alerts: alert.Limits{Rules: 100}, Channels: channelConfig(), Registration: strings.Join(registration, "")}
+	cfg.Operators = []string{"root@example.com", "operator@example.com"}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
+	b.function = f
 	s := httptest.NewServer(f)
 	t.Cleanup(func() {
 		s.Close()

@@ -10,7 +10,15 @@ import (
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
-// Report is what a run reports besides numbers.
+// listedMost bounds each list of a report, which is kept with the run.
+const listedMost = 100
+
+// note adds to a list of a report.
+func note[T any](list *[]T, more ...T) {
+	*list = append(*list, more[:min(len(more), max(0, listedMost-len(*list)))]...)
+}
+
+// Report is what a run reports besides numbers. A list names the first hundred.
 type Report struct {
 	Last     string   `json:"last"` // the last day up to which every day from today on has its partition; yesterday if today has none
 	Days     int      `json:"days"` // how many days after today that is; -1 if today has none
@@ -62,9 +70,9 @@ func (f *Function) keep(ctx context.Context, run *job.Run) error {
 
 // lookForGaps notes what should never have happened: events that come now, or soon, have no partition.
 func (f *Function) lookForGaps(ctx context.Context, report *Report, h postgres.Horizon, now time.Time) {
-	report.Gaps = append(report.Gaps, dates(h.Gaps)...)
+	note(&report.Gaps, dates(h.Gaps)...)
 	if h.Days < 0 && len(h.Gaps) == 0 {
-		report.Gaps = append(report.Gaps, postgres.Day(now).Format(time.DateOnly))
+		note(&report.Gaps, postgres.Day(now).Format(time.DateOnly))
 	}
 	if len(report.Gaps) > 0 {
 		f.log.ErrorContext(ctx, "days of events have no partition", "days", report.Gaps)
@@ -88,7 +96,7 @@ func (f *Function) makeMissing(ctx context.Context, report *Report, run *job.Run
 	}
 	if run.DryRun {
 		report.Made = dates(missing)
-		return 0, int64(len(missing)), nil
+		return int64(len(missing)), 0, nil
 	}
 	var failed []error
 	for _, day := range missing {
@@ -100,7 +108,7 @@ func (f *Function) makeMissing(ctx context.Context, report *Report, run *job.Run
 		case err != nil:
 			failed = append(failed, err)
 		case made:
-			report.Made = append(report.Made, day.Format(time.DateOnly))
+			note(&report.Made, day.Format(time.DateOnly))
 			done++
 			continue
 		}

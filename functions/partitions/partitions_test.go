@@ -133,7 +133,7 @@ func TestFunction_KeepsTheComingDaysReady(t *testing.T) {
 	b := setup(t)
 	dry := b.run(t, "?dry_run=true", http.StatusOK)
 	want := []string{"2026-03-09", "2026-03-10", "2026-03-11", "2026-03-12", "2026-03-13"}
-	if diff := cmp.Diff(want, dry.Report.Made); diff != "" || dry.Remaining["made"] != 5 || len(b.attached(t)) != 0 {
+	if diff := cmp.Diff(want, dry.Report.Made); diff != "" || dry.Done["made"] != 5 || len(b.attached(t)) != 0 {
 		t.Errorf("dry run: %+v, %v (-want +got)\n%s", dry, b.attached(t), diff)
 	}
 	first := b.run(t, "", http.StatusOK)

@@ -20,8 +20,8 @@ func (f *Function) repair(ctx context.Context, report *Report, run *job.Run, fau
 			continue
 		}
 		if run.DryRun {
-			report.Repaired = append(report.Repaired, Repair{r.Partition, what})
-			left++
+			note(&report.Repaired, Repair{r.Partition, what})
+			done++
 			continue
 		}
 		var repaired []string
@@ -35,12 +35,12 @@ func (f *Function) repair(ctx context.Context, report *Report, run *job.Run, fau
 			failed = append(failed, err)
 		}
 		if !ok {
-			report.Lacking = append(report.Lacking, Repair{r.Partition, what})
+			note(&report.Lacking, Repair{r.Partition, what})
 			left++
 			continue
 		}
 		if len(repaired) > 0 {
-			report.Repaired = append(report.Repaired, Repair{r.Partition, repaired})
+			note(&report.Repaired, Repair{r.Partition, repaired})
 			f.log.WarnContext(ctx, "a partition of events was repaired", "partition", r.Partition, "what", repaired)
 			done++
 		}
@@ -64,8 +64,8 @@ func (f *Function) index(ctx context.Context, report *Report, run *job.Run, faul
 		}
 		for _, x := range lacking {
 			if run.DryRun {
-				report.Repaired = append(report.Repaired, Repair{r.Partition, []string{x.fault}})
-				left++
+				note(&report.Repaired, Repair{r.Partition, []string{x.fault}})
+				done++
 				continue
 			}
 			ok, err := f.one(ctx, func(ctx context.Context) error { return f.build(ctx, r.Partition, x) })
@@ -77,11 +77,11 @@ func (f *Function) index(ctx context.Context, report *Report, run *job.Run, faul
 				}
 			}
 			if !ok {
-				report.Lacking = append(report.Lacking, Repair{r.Partition, []string{x.fault}})
+				note(&report.Lacking, Repair{r.Partition, []string{x.fault}})
 				left++
 				continue
 			}
-			report.Repaired = append(report.Repaired, Repair{r.Partition, []string{x.fault}})
+			note(&report.Repaired, Repair{r.Partition, []string{x.fault}})
 			f.log.WarnContext(ctx, "an index of a partition was missing and is built", "partition", r.Partition, "index", x.fault)
 			done++
 		}

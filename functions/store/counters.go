@@ -27,14 +27,10 @@ func (n *outcome) add(more outcome) {
 	n.filtered += more.filtered
 }
 
-// countersSQL returns the statement that counts rows just inserted, as text for a simple-protocol string:
+// countersSQL returns the statement that counts rows just inserted, which add up to s, as text for a simple-protocol string:
 // nothing but UUIDs, integers and hex stands in it, so nothing can be injected. The writer holds the project's
 // lock, so no other binds a fingerprint between the look at issue_fingerprints and the insert into it.
-func countersSQL(project uuid.UUID, rows []row, found look, users []userValue) (string, error) {
-	s, err := tally(rows, found)
-	if err != nil {
-		return "", err
-	}
+func countersSQL(project uuid.UUID, s sums, users []userValue) (string, error) {
 	issues, err := hexJSON(s.issues)
 	if err != nil {
 		return "", err

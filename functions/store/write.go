@@ -14,6 +14,7 @@ import (
 
 	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -38,6 +39,7 @@ type writer struct {
 	log    *slog.Logger
 	now    clock.Clock
 	memory *memory
+	outbox *outbox.Outbox
 }
 
 // flush stores the rows of all parcels, which are of one project. It is all or nothing: after an error every
@@ -77,6 +79,9 @@ func (w *writer) write(ctx context.Context, project uuid.UUID, rows []row) (outc
 		c, err := w.transact(ctx, project, rows, each)
 		switch {
 		case err == nil:
+			if len(c.raised) > 0 {
+				w.outbox.Publish(ctx, c.raised...)
+			}
 			return c.n, w.putAside(ctx, project, c.refused)
 		case errors.Is(err, errNoProject), ctx.Err() != nil:
 			return outcome{}, err
@@ -159,6 +164,7 @@ type choice struct {
 	refused  []refusal
 	unwanted []heir // fingerprints that get an issue which is discarded
 	n        outcome
+	raised   []uuid.UUID // notifications to be published
 }
 
 // transact stores rows in one transaction of two round trips. With each set it takes one more, and leaves the
@@ -180,6 +186,9 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 			return err
 		}
 		found.at = w.now()
+		if found.unread != nil {
+			w.log.ErrorContext(ctx, "alert rules cannot be read and raise nothing", "project", project, "error", found.unread)
+		}
 		c = w.choose(rows, &found)
 		if each {
 			done, err = commitEach(ctx, pg, project, &c, found, w.memory)
@@ -188,11 +197,17 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		if done, err = plan(project, c.fresh, found, w.memory, tagRowsMost); err != nil {
 			return err
 		}
-		done.statements = append(c.statements(project), done.statements...)
-		return commit(ctx, pg, project, c.fresh, c.n, found.at, done)
+		minutes, users := minutesOf(project, c.fresh, found, w.memory)
+		done.statements, done.ruleUsers = slices.Concat(c.statements(project), minutes, done.statements), users
+		done.raised, err = commit(ctx, pg, project, c.fresh, c.n, found.at, done)
+		return err
 	}()
 	if err == nil {
 		w.memory.remember(done)
+		c.raised = done.raised
+		if done.refusedAlerts != nil {
+			w.log.ErrorContext(ctx, "what alerts look at is not counted for a batch", "project", project, "error", done.refusedAlerts)
+		}
 	}
 	if err != nil && !pg.IsClosed() {
 		// On this very connection: behind a pooler, any other may be somebody else's. If it fails, Release

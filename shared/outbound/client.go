@@ -45,10 +45,10 @@ func (g *Guard) Client(o ClientOptions) *http.Client {
 	secure := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots, Time: o.Now, VerifyConnection: o.Check}
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return silence(g.DialContext(ctx, network, address))
+			return silence(g.DialContext(requestOf(ctx), network, address))
 		},
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := g.DialTLS(ctx, network, address, secure)
+			conn, err := g.DialTLS(requestOf(ctx), network, address, secure)
 			return silence(conn, err)
 		},
 		DisableKeepAlives:      true,
@@ -79,8 +79,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	r = r.Clone(withRequest(r.Context())) // a transport does not change what it was given
 	if r.Header.Get("User-Agent") == "" {
-		r = r.Clone(r.Context()) // a transport does not change what it was given
 		r.Header.Set("User-Agent", userAgent)
 	}
 	resp, err := t.next.RoundTrip(r)
@@ -89,6 +89,21 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	limit(resp, t.body)
 	return resp, nil
+}
+
+type requestKey struct{}
+
+// withRequest and requestOf hand a request's context to what connects for it. The one that net/http hands on does not end with
+// the request, and a connection that a server holds up would outlive it.
+func withRequest(ctx context.Context) context.Context {
+	return context.WithValue(ctx, requestKey{}, ctx)
+}
+
+func requestOf(ctx context.Context) context.Context {
+	if own, ok := ctx.Value(requestKey{}).(context.Context); ok {
+		return own
+	}
+	return ctx
 }
 
 func (t *transport) check(r *http.Request) error {

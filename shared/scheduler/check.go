@@ -106,8 +106,12 @@ func late(want schedule.Job, by source, last, changed, now time.Time) []string {
 // every shows a period without the zeros of its smaller units.
 func every(d time.Duration) string {
 	s := d.String()
-	s = strings.TrimSuffix(s, "0s")
-	return strings.TrimSuffix(s, "0m")
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = strings.TrimSuffix(s, zero[1:])
+		}
+	}
+	return s
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }

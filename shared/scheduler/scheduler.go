@@ -4,6 +4,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"path"
 	"strings"
@@ -21,7 +22,7 @@ import (
 )
 
 // callMost bounds one call of Cloud Scheduler.
-const callMost = 10 * time.Second
+const callMost = 5 * time.Second
 
 // Config says where the jobs are deployed.
 type Config struct {
@@ -138,7 +139,11 @@ func shown(target string) string {
 
 // explain gives an error of Cloud Scheduler its meaning.
 func explain(err error, doing string) error {
-	switch status.Code(err) {
+	code := status.Code(err)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) { // while the client waits to try again
+		code = codes.DeadlineExceeded
+	}
+	switch code {
 	case codes.OK:
 		return nil
 	case codes.NotFound:

@@ -442,3 +442,14 @@ func TestClient_Check(t *testing.T) {
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func TestEvery(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		time.Minute: "1m", 10 * time.Minute: "10m", 30 * time.Second: "30s", time.Hour: "1h", 10 * time.Hour: "10h", 90 * time.Minute: "1h30m", 24 * time.Hour: "24h",
+	} {
+		if got := scheduler.Every(d); got != want {
+			t.Errorf("%s is shown as %s, want %s", d, got, want)
+		}
+	}
+}

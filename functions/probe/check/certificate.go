@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -31,8 +32,8 @@ func (l *look) certificate(err error) (finding, bool) {
 	var host x509.HostnameError
 	var unknown x509.UnknownAuthorityError
 	switch {
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return expired(invalid.Cert, l.details.ExpiresAt), true
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		return l.expired(invalid.Cert), true
 	case errors.As(err, &host):
 		return down(monitor.CodeCertificateHost, "the certificate is not valid for this host"), true
 	case slices.Contains(weakSignatures, leaf.SignatureAlgorithm):
@@ -46,14 +47,11 @@ func (l *look) certificate(err error) (finding, bool) {
 }
 
 // expired tells a certificate that is no longer valid from one that is not yet. It may be one that signed the server's.
-func expired(c *x509.Certificate, leaf time.Time) finding {
-	if c != nil && c.NotBefore.After(leaf) {
+func (l *look) expired(c *x509.Certificate) finding {
+	if c.NotBefore.After(l.now()) {
 		return down(monitor.CodeCertificateEarly, "a certificate is not valid before %s", day(c.NotBefore))
 	}
-	if c != nil {
-		leaf = c.NotAfter
-	}
-	return down(monitor.CodeCertificateExpired, "the certificate expired on %s", day(leaf))
+	return down(monitor.CodeCertificateExpired, "the certificate expired on %s", day(c.NotAfter))
 }
 
 // own reports whether a certificate is signed by itself.
@@ -63,13 +61,13 @@ func own(c *x509.Certificate) bool {
 
 // valid looks at a certificate that was verified: how strong it is, and whether it expires within days; 0: that is no
 // matter. What expires first of the chain counts, because with it the whole is no longer trusted.
-func (l *look) valid(state *tls.ConnectionState, now time.Time, days int) finding {
+func (l *look) valid(state *tls.ConnectionState, days int) finding {
 	leaf := state.PeerCertificates[0]
 	l.details.ExpiresAt = end(state).UTC()
 	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < rsaLeast {
 		return degraded(monitor.CodeCertificateWeak, "the certificate's key has %d bits, browsers want at least %d", key.N.BitLen(), rsaLeast)
 	}
-	left := l.details.ExpiresAt.Sub(now)
+	left := l.details.ExpiresAt.Sub(l.now())
 	if days > 0 && left < time.Duration(days)*24*time.Hour {
 		return degraded(monitor.CodeCertificateExpiring, "the certificate expires on %s, in %d days", day(l.details.ExpiresAt), int(left/(24*time.Hour)))
 	}
@@ -103,7 +101,7 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 func whyTLS(err error) string {
 	var record tls.RecordHeaderError
 	switch {
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "the server does not speak TLS on this port"
 	case broken(err):
 		return "the server ended the connection"

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/outbound"
 )
@@ -68,7 +69,8 @@ func degraded(code, format string, args ...any) finding {
 // look is one look under way.
 type look struct {
 	*Checker
-	began   time.Time
+	began   time.Time // by the real clock
+	now     clock.Clock
 	timeout time.Duration
 	trace   *outbound.Trace
 	secrets monitor.Secrets
@@ -87,7 +89,7 @@ func (c *Checker) Run(ctx context.Context, kind monitor.Kind, config monitor.Con
 	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l := &look{Checker: c, timeout: timeout, secrets: secrets, began: time.Now()}
+	l := &look{Checker: c, timeout: timeout, secrets: secrets, began: time.Now(), now: clock.Of(ctx)}
 	ctx, l.trace = outbound.WithTrace(ctx)
 	f := l.safely(ctx, kind, config)
 	if outer.Err() != nil {

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"math"
 	"net/textproto"
 	"regexp"
@@ -43,9 +44,13 @@ func statuses(text string) (from, to int, ok bool) {
 	return from, to, err1 == nil && err2 == nil && from <= to
 }
 
-// conditions compares headers and body with what is expected of them.
-func (l *look) conditions(a answer, c *monitor.HTTPConfig) finding {
+// conditions compares headers and body with what is expected of them. One takes a third of a second at worst, so that the time is
+// looked at before each.
+func (l *look) conditions(ctx context.Context, a answer, c *monitor.HTTPConfig) finding {
 	for _, condition := range c.Header {
+		if ctx.Err() != nil {
+			return l.late()
+		}
 		values := a.header.Values(condition.Name)
 		if f := l.meets(monitor.CodeHeader, "the header "+condition.Name, condition, values, !confidential(condition.Name)); f.status != monitor.Healthy {
 			return f
@@ -58,6 +63,9 @@ func (l *look) conditions(a answer, c *monitor.HTTPConfig) finding {
 		return down(monitor.CodeEncoding, "the body is compressed as %s, which is not read, although nobody asked for it", clip(a.unread))
 	}
 	for _, condition := range c.BodyText {
+		if ctx.Err() != nil {
+			return l.late()
+		}
 		var text []string
 		if len(a.body) > 0 {
 			text = []string{string(a.body)}
@@ -70,7 +78,7 @@ func (l *look) conditions(a answer, c *monitor.HTTPConfig) finding {
 	if len(c.JSON) == 0 {
 		return healthy()
 	}
-	return l.json(a, c.JSON)
+	return l.json(ctx, a, c.JSON)
 }
 
 // meets says whether the values of something meet a condition. One that says what is not there is met by all of them, the

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/outbound"
@@ -36,7 +35,7 @@ func (l *look) http(ctx context.Context, c *monitor.HTTPConfig) finding {
 	}
 	took := l.paced(c.DegradedAfterMS, c.DownAfterMS)
 	if f = statusOf(a, c.Statuses); f.status == monitor.Healthy {
-		f = l.conditions(a, c)
+		f = l.conditions(ctx, a, c)
 	}
 	if f.status == monitor.Healthy {
 		f = took
@@ -45,7 +44,7 @@ func (l *look) http(ctx context.Context, c *monitor.HTTPConfig) finding {
 		return f
 	}
 	// Looked at in any case, because that notes when it expires.
-	v := l.valid(a.tls, clock.Of(ctx)(), c.ExpiryDays)
+	v := l.valid(a.tls, c.ExpiryDays)
 	if f.status == monitor.Healthy && c.ExpiryDays > 0 {
 		return v
 	}
@@ -57,7 +56,7 @@ func (l *look) ask(ctx context.Context, c *monitor.HTTPConfig) (answer, finding)
 	var state *tls.ConnectionState
 	client := l.guard.Client(outbound.ClientOptions{
 		Timeout:   outbound.TimeoutMost, // ctx ends earlier
-		Redirects: c.Redirects, Roots: l.options.Roots, Now: clock.Of(ctx),
+		Redirects: c.Redirects, Roots: l.options.Roots, Now: l.now,
 		Check: func(s tls.ConnectionState) error { state = &s; return nil },
 	})
 	request, f := l.request(ctx, c)

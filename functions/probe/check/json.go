@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // json compares values of a JSON body with what is expected of them.
-func (l *look) json(a answer, conditions []monitor.Condition) finding {
+func (l *look) json(ctx context.Context, a answer, conditions []monitor.Condition) finding {
 	if !a.whole {
 		return down(monitor.CodeTooLarge, "the body is larger than the %d bytes that are read of it, so its JSON cannot be looked at", len(a.body))
 	}
@@ -20,6 +21,9 @@ func (l *look) json(a answer, conditions []monitor.Condition) finding {
 		return down(monitor.CodeJSON, "the body is not JSON")
 	}
 	for _, c := range conditions {
+		if ctx.Err() != nil {
+			return l.late()
+		}
 		path, err := expect.Path(c.Name)
 		if err != nil {
 			return down(monitor.CodeConfiguration, "%q: %s", clip(c.Name), detail(err))

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/monitor"
 )
 
@@ -22,8 +21,8 @@ func (l *look) postgres(ctx context.Context, c *monitor.PostgresConfig) finding 
 		return down(monitor.CodeConfiguration, "%s", detail(err))
 	}
 	var state *tls.ConnectionState
-	wire := &wire{guard: l.guard}
-	config, err := t.config(wire, l.options.Roots, clock.Of(ctx), &state)
+	wire := &wire{guard: l.guard, secure: t.mode != "disable"}
+	config, err := t.config(wire, l.options.Roots, l.now, &state)
 	if err != nil {
 		return down(monitor.CodeConfiguration, "the connection string cannot be used")
 	}
@@ -43,7 +42,7 @@ func (l *look) postgres(ctx context.Context, c *monitor.PostgresConfig) finding 
 	if state == nil {
 		return f
 	}
-	if v := l.valid(state, clock.Of(ctx)(), 0); f.status == monitor.Healthy && t.verified() {
+	if v := l.valid(state, 0); f.status == monitor.Healthy && t.verified() {
 		return v
 	}
 	return f

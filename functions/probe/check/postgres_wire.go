@@ -25,12 +25,13 @@ var (
 
 // wire is the one connection of a look at a database. It bounds what is read of it, and hands out no second one.
 type wire struct {
-	guard *outbound.Guard
-	mu    sync.Mutex
-	conn  net.Conn
-	plain bool          // the server wants no encryption
-	took  time.Duration // the handshake
-	err   error
+	guard  *outbound.Guard
+	secure bool // encryption is asked for
+	mu     sync.Mutex
+	conn   net.Conn
+	plain  bool          // the server wants no encryption
+	took   time.Duration // the handshake
+	err    error
 }
 
 // lookup leaves names to the guard.
@@ -93,7 +94,7 @@ func (m *metered) Read(p []byte) (int, error) {
 	n, err := m.Conn.Read(p)
 	if n > 0 && !m.met {
 		m.met = true
-		if p[0] == 'N' { // the first byte is the answer to the wish for encryption
+		if m.wire.secure && p[0] == 'N' { // the answer to the wish for encryption
 			m.wire.mu.Lock()
 			m.wire.plain = true
 			m.wire.mu.Unlock()

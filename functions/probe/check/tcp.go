@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mesherhq/mesher/shared/monitor"
 )
@@ -41,7 +42,7 @@ func bind(ctx context.Context, conn net.Conn) (release func()) {
 	if ends, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(ends) // fails only on a closed connection
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	return func() { stop() }
 }
 
