@@ -75,11 +75,13 @@ func runMonitors(ctx context.Context, args []string, out io.Writer) error {
 		order by array_position(array['down', 'degraded', 'unknown', 'healthy'], m.status), m.status_since desc, m.id limit $2`)
 }
 
+// runAlerts shows those of no project, about monitors of the organization, with whatever project is asked for.
 func runAlerts(ctx context.Context, args []string, out io.Writer) error {
 	return list(ctx, "alerts", args, out, "RAISED\tSTATUS\tSEVERITY\tALERT", `
 		select to_char(a.started_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), a.status, a.severity, a.title
 		from mesher.alert_events a
-		where ($1::uuid is null or a.project_id = $1::uuid)
+		where ($1::uuid is null or a.project_id = $1::uuid or a.project_id is null
+			and a.organization_id = (select p.organization_id from mesher.projects p where p.id = $1::uuid))
 		order by a.started_at desc, a.id desc limit $2`)
 }
 

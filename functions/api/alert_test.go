@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/tenant"
@@ -27,15 +26,7 @@ func TestAlerts(t *testing.T) {
 	opened := rule(shop, `{"name":"New","kind":"new_issue","severity":"critical","channel_ids":["`+team+`"]}`)
 	back := rule(blog, `{"name":"Back","kind":"regression"}`)
 	began := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
-	raise := func(r alert.Rule, title string, after time.Duration) string {
-		subject := uuid.New()
-		_, err := alert.Create(t.Context(), b.app, alert.New{RuleID: r.ID, Subject: subject, Title: title, IssueID: subject, At: began.Add(after)})
-		must(t, err)
-		a, err := alert.FindActive(t.Context(), b.app, acme.ID, r.ID, subject)
-		must(t, err)
-		return a.ID.String()
-	}
-	one, two, three := raise(opened, "one", 0), raise(back, "two", time.Minute), raise(opened, "three", 2*time.Minute)
+	one, two, three := b.raise(t, opened, "one", began), b.raise(t, back, "two", began.Add(time.Minute)), b.raise(t, opened, "three", began.Add(2*time.Minute))
 
 	a := read[alert.Alert](b.post(t, ben, "/alerts/"+two+"/acknowledge", nil), http.StatusOK)
 	if a.Status != alert.Acknowledged || a.AcknowledgedBy != ben.ID || time.Since(a.AcknowledgedAt) > time.Hour {

@@ -23,6 +23,7 @@ import (
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/pgtest"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -161,6 +162,29 @@ func (b *bundle) key(t *testing.T, p tenant.Project, label string) tenant.Key {
 	k, _, err := tenant.IssueKey(t.Context(), b.app, p.ID, tenant.KeySpec{Label: label})
 	must(t, err)
 	return k
+}
+
+// rule makes an alert rule about new issues.
+func (b *bundle) rule(t *testing.T, p tenant.Project, name string) alert.Rule {
+	t.Helper()
+	var r alert.Rule
+	must(t, postgres.InTx(t.Context(), b.app, func(tx postgres.Tx) (err error) {
+		place := alert.Place{OrganizationID: p.OrganizationID, ProjectID: p.ID}
+		r, err = alert.CreateRule(t.Context(), tx, place, alert.NewIssue, alert.RuleChange{Name: &name}, alert.Limits{Rules: 100}, time.Now())
+		return err
+	}))
+	return r
+}
+
+// raise raises an alert of a rule and returns its id.
+func (b *bundle) raise(t *testing.T, r alert.Rule, title string, at time.Time) string {
+	t.Helper()
+	subject := uuid.New()
+	_, err := alert.Create(t.Context(), b.app, alert.New{RuleID: r.ID, Subject: subject, Title: title, IssueID: subject, At: at})
+	must(t, err)
+	a, err := alert.FindActive(t.Context(), b.app, r.OrganizationID, r.ID, subject)
+	must(t, err)
+	return a.ID.String()
 }
 
 // answer is what came back.

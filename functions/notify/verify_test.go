@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mesherhq/mesher/shared/alert"
 )
 
 // verify checks the signature of a webhook, as docs/alerting.md shows it. A test compares the two.
@@ -36,4 +38,9 @@ func verify(header, secret string, body []byte, now time.Time) error {
 		}
 	}
 	return errors.New("the signature is not of this secret")
+}
+
+// secretsOf returns the secrets of a webhook whose signing secret was replaced just now.
+func secretsOf(former, signing string) alert.ChannelSecrets {
+	return alert.ChannelSecrets{Signing: signing, Former: former, FormerUntil: time.Now().Add(time.Hour)}
 }

@@ -94,3 +94,8 @@ func as(admin, role, home string) (string, error) {
 	u.User = url.UserPassword(role, secret)
 	return u.String(), nil
 }
+
+// RoleURL returns how a function connects to the own database of the platform whose state lies in home, for its role.
+func RoleURL(home string, info Info, role string) (string, error) {
+	return as(info.DatabaseURL, role, home)
+}

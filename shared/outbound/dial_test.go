@@ -209,6 +209,52 @@ func TestDialTriesOtherAddresses(t *testing.T) {
 	}
 }
 
+func TestDialTriesTheOtherFamily(t *testing.T) {
+	t.Parallel()
+	four, _ := victim(t)
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6")
+	}
+	t.Cleanup(func() { l.Close() })
+	six := portIn(t, l.Addr().String())
+	dns := dnstest.Serve(t, func(q dnstest.Query) []*dnsmessage.Message { return q.Success("A 127.0.0.1", "AAAA ::1") })
+	c := loopback()
+	c.Resolver = dns.Resolver()
+	for port, want := range map[int]string{four: "127.0.0.1", six: "::1"} {
+		ctx, trace := WithTrace(t.Context())
+		conn, err := guard(t, c).DialContext(ctx, "tcp", at("both.example", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		if got := trace.Address().Addr().String(); got != want {
+			t.Errorf("connected to %s, want %s", got, want)
+		}
+	}
+}
+
+// fixed resolves every name to the same addresses.
+type fixed []netip.Addr
+
+func (f fixed) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) { return f, nil }
+
+// TestMappedAddresses resolves a name to an IPv4 address in the form in which some resolvers give it: it is that address, no
+// more and no less.
+func TestMappedAddresses(t *testing.T) {
+	t.Parallel()
+	port, _ := victim(t)
+	mapped := fixed{netip.MustParseAddr("::ffff:127.0.0.1")}
+	conn, err := guard(t, Config{Allow: "127.0.0.0/8", Resolver: mapped}).DialContext(t.Context(), "tcp", at("service.example", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if _, err := guard(t, Config{Resolver: mapped}).DialContext(t.Context(), "tcp", at("service.example", port)); fault.CodeOf(err) != CodeAddress {
+		t.Errorf("got %v, want refused", err)
+	}
+}
+
 // deaf returns a port of 127.0.0.1 on which connections are neither taken nor refused: its queue is full.
 func deaf(t testing.TB) int {
 	t.Helper()

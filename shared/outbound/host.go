@@ -26,6 +26,9 @@ var innerDomains = []string{"internal", "local", "localdomain", "lan", "intranet
 // address that some program takes (2130706433, 0x7f.1, 0177.0.0.1, 127.1, %31) is refused even where the address is not,
 // because the next program may read another one. What passes may still be refused when it is connected to.
 func (p *Policy) CheckHost(host string) error {
+	if len(host) > nameMost+2 { // a dot at the end, or brackets
+		return refuse(CodeAddress, "the host is refused: it has %d characters, at most %d are a name", len(host), nameMost)
+	}
 	name, err := bare(host)
 	if err != nil {
 		return err

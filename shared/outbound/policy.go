@@ -111,7 +111,7 @@ func (p *Policy) checkPort(port int, among []int, why string) error {
 func (p *Policy) CheckURL(u *url.URL) error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return refuse(CodeURL, "the URL's scheme %q is refused: expected http or https", u.Scheme)
+		return refuse(CodeURL, "the URL's scheme %.20q is refused: expected http or https", u.Scheme)
 	case u.User != nil:
 		return refuse(CodeURL, "the URL holds a user or a password: use a header, which is kept secret")
 	case u.Host == "" || u.Opaque != "":
@@ -133,7 +133,7 @@ func portOf(u *url.URL) (int, error) {
 	case s != "":
 		port, err := strconv.ParseUint(s, 10, 16)
 		if err != nil {
-			return 0, refuse(CodePort, "the port %q is refused: expected 1 to 65535", s)
+			return 0, refuse(CodePort, "the port %.20q is refused: expected 1 to 65535", s)
 		}
 		return int(port), nil
 	case u.Scheme == "https":

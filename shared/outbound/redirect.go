@@ -13,11 +13,11 @@ func (g *Guard) redirects(most int) func(*http.Request, []*http.Request) error {
 		if most == 0 {
 			return http.ErrUseLastResponse
 		}
-		if len(before) > most {
-			return refuse(CodeRedirect, "more than %d redirects, the last one to %s", most, place(r.URL))
-		}
 		if err := g.CheckURL(r.URL); err != nil {
 			return err
+		}
+		if len(before) > most {
+			return refuse(CodeRedirect, "more than %d redirects, the last one to %s", most, place(r.URL))
 		}
 		// Where it came from is nobody's business.
 		r.Header.Del("Referer")

@@ -29,7 +29,7 @@ const answerMost = 4 << 20
 // Check refuses what cannot work, or would show the key to others.
 func (r Remote) Check() error {
 	u, err := url.Parse(r.URL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !local(u.Hostname())) {
+	if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !Local(u.Hostname())) {
 		return fault.New(fault.NotConfigured, "%q is no address of a project: expected https://<ref>.supabase.co", r.URL)
 	}
 	switch {

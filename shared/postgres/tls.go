@@ -23,7 +23,7 @@ func secure(conn *pgconn.Config, c Config) error {
 			way.TLSConfig.RootCAs = roots
 		}
 		verified := way.TLSConfig != nil && !way.TLSConfig.InsecureSkipVerify
-		if !verified && !c.Insecure && !local(way.Host) {
+		if !verified && !c.Insecure && !Local(way.Host) {
 			return fault.New(fault.NotConfigured,
 				"the connection to %s is not encrypted and verified: add sslmode=verify-full to DATABASE_URL "+
 					"(with the provider's certificate in DATABASE_CA), or set DATABASE_INSECURE=true if the network in between is trusted", way.Host)
@@ -62,8 +62,8 @@ func ofSupabase(host string) bool {
 	return strings.HasSuffix(host, ".supabase.co") || strings.HasSuffix(host, ".supabase.com")
 }
 
-// local reports whether a connection to host stays on this machine.
-func local(host string) bool {
+// Local reports whether a connection to host stays on this machine.
+func Local(host string) bool {
 	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" {
 		return true
 	}

@@ -59,12 +59,12 @@ func newPlatform(t *testing.T, start time.Time) *platform {
 	p := &platform{db: pgtest.New(t), errors: &errorLog{}, client: &http.Client{Timeout: patience}}
 	p.admin, p.app = p.db.Pool(t, pgtest.Admin), p.db.Pool(t, pgtest.App)
 	p.set(start)
-	storeURL := p.serve(t, store.Build, pgtest.Store, nil)
-	p.queue = newQueue(t, storeURL, p.client)
-	p.ingest = p.serve(t, ingest.Build, pgtest.Ingest, map[string]string{"GOOGLE_CLOUD_PROJECT": "test", "PUBSUB_EMULATOR_HOST": p.queue.addr})
+	p.queue = newQueue(t, p.client)
+	p.queue.to = p.serve(t, store.Build, pgtest.Store)
+	p.ingest = p.serve(t, ingest.Build, pgtest.Ingest)
 	p.urls = map[string]string{
-		"partitions": p.serve(t, partitions.Build, pgtest.Store, nil),
-		"retention":  p.serve(t, retention.Build, pgtest.Store, nil),
+		"partitions": p.serve(t, partitions.Build, pgtest.Store),
+		"retention":  p.serve(t, retention.Build, pgtest.Store),
 	}
 	var err error
 	if p.org, err = tenant.EnsureOrganization(t.Context(), p.admin, "Acme", "acme"); err != nil {
@@ -102,11 +102,11 @@ func timeOf(id uuid.UUID) time.Time {
 }
 
 // serve builds a function as it is deployed and returns its address.
-func (p *platform) serve(t *testing.T, build boot.Build, role pgtest.Role, more map[string]string) string {
+func (p *platform) serve(t *testing.T, build boot.Build, role pgtest.Role) string {
 	t.Helper()
-	settings := map[string]string{"DATABASE_URL": p.db.URL(role), "DATABASE_INSECURE": "true", "DATABASE_CONNECT_TIMEOUT": "30s"}
-	for k, v := range more {
-		settings[k] = v
+	settings := map[string]string{
+		"DATABASE_URL": p.db.URL(role), "DATABASE_INSECURE": "true", "DATABASE_CONNECT_TIMEOUT": "30s",
+		"GOOGLE_CLOUD_PROJECT": "test", "PUBSUB_EMULATOR_HOST": p.queue.addr,
 	}
 	f, err := build(clock.With(t.Context(), p.clock), env.Map(settings), slog.New(p.errors))
 	if err != nil {
@@ -190,13 +190,13 @@ type queue struct {
 	slots     chan struct{}
 }
 
-func newQueue(t *testing.T, to string, client *http.Client) *queue {
+func newQueue(t *testing.T, client *http.Client) *queue {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &queue{addr: listener.Addr().String(), to: to, client: client, slots: make(chan struct{}, 16)}
+	q := &queue{addr: listener.Addr().String(), client: client, slots: make(chan struct{}, 16)}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
 	pubsubpb.RegisterPublisherServer(server, q)
 	go func() { _ = server.Serve(listener) }()
