@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/mesherhq/mesher/shared/event"
+	"github.com/mesherhq/mesher/shared/schedule"
 	"github.com/mesherhq/mesher/shared/sentry"
 )
 
@@ -150,6 +151,9 @@ func TestReadme(t *testing.T) {
 	t.Run("lists the limits of an event", func(t *testing.T) {
 		section(t, "limits", limitsTable())
 	})
+	t.Run("lists the schedule, beside it", func(t *testing.T) {
+		sectionOf(t, "docs/operating.md", "schedule", scheduleTable())
+	})
 }
 
 // importRule forbids some imports to some files.
@@ -181,9 +185,12 @@ var importRules = []importRule{
 	{"Pub/Sub lies behind shared/topic", func(f source, imported string) bool {
 		return within(imported, "cloud.google.com/go/pubsub") && !within(f.dir, "shared/topic", "shared/local") && !f.test
 	}},
-	{"SQL lies in the models, shared/postgres and functions/store", func(f source, imported string) bool {
+	{"Cloud Scheduler lies behind shared/scheduler", func(f source, imported string) bool {
+		return within(imported, "cloud.google.com/go/scheduler") && !within(f.dir, "shared/scheduler", "shared/local") && !f.test
+	}},
+	{"SQL lies in the models, shared/postgres, functions/store and the check of databases", func(f source, imported string) bool {
 		return within(imported, "github.com/jackc/pgx") && !f.test && !within(
-			f.dir, "cmd", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
+			f.dir, "cmd", "functions/probe/check", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
 			"shared/outbox", "shared/pgtest", "shared/postgres", "shared/rest", "shared/tenant")
 	}},
 	{"pgtest is for tests", func(f source, imported string) bool {
@@ -336,7 +343,13 @@ func goMod(t *testing.T) map[string]string {
 // section compares the README's text between two markers with want, or replaces it.
 func section(t *testing.T, name, want string) {
 	t.Helper()
-	data, err := os.ReadFile("README.md")
+	sectionOf(t, "README.md", name, want)
+}
+
+// sectionOf does so in any file.
+func sectionOf(t *testing.T, file, name, want string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,15 +357,15 @@ func section(t *testing.T, name, want string) {
 	before, rest, ok := strings.Cut(string(data), begin)
 	got, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("README.md has no section between %s and %s", strings.TrimSpace(begin), end)
+		t.Fatalf("%s has no section between %s and %s", file, strings.TrimSpace(begin), end)
 	}
 	if got == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("README.md is behind the code, run `make readme`; its section %q should be\n%s", name, want)
+		t.Fatalf("%s is behind the code, run `make readme`; its section %q should be\n%s", file, name, want)
 	}
-	if err := os.WriteFile("README.md", []byte(before+begin+want+end+after), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -367,7 +380,6 @@ func functionsTable() string {
 	return b.String()
 }
 
-// limitsTable lists the limits of an event, those with the same consequence in one row.
 // itemsTable says what becomes of each item of a Sentry envelope, and how limits call it.
 func itemsTable() string {
 	var b strings.Builder
@@ -379,6 +391,7 @@ func itemsTable() string {
 	return b.String()
 }
 
+// limitsTable lists the limits of an event, those with the same consequence in one row.
 func limitsTable() string {
 	var order []string
 	limits := map[string][]string{}
@@ -392,6 +405,16 @@ func limitsTable() string {
 	b.WriteString("| Limit | Beyond it |\n|---|---|\n")
 	for _, doc := range order {
 		row(&b, strings.Join(limits[doc], ", "), doc)
+	}
+	return b.String()
+}
+
+// scheduleTable lists the jobs.
+func scheduleTable() string {
+	var b strings.Builder
+	b.WriteString("| Job | Calls | Schedule | Deadline | Retries | What it does |\n|---|---|---|---|---|---|\n")
+	for _, j := range schedule.Jobs() {
+		row(&b, "`"+j.Name+"`", j.Function, "`"+j.Cron+"`", strings.Replace(j.Deadline.String(), "m0s", "m", 1), strconv.Itoa(j.Retries), j.Doc)
 	}
 	return b.String()
 }

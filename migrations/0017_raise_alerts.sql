@@ -160,30 +160,6 @@ grant select, insert, update on mesher.alert_events to mesher_app;
 grant select, insert, delete on mesher.alert_pending to mesher_app;
 grant select, delete on mesher.alert_counts, mesher.alert_users, mesher.project_minute_counts to mesher_app;
 
--- What is told of alerts goes through the outbox. event says what happened to the alert: fired or resolved.
-alter table mesher.notifications
-    drop constraint notifications_channel_check,
-    add constraint notifications_channel_check check (channel in ('email', 'slack', 'webhook', 'discord', 'pagerduty')),
-    add column channel_id uuid,
-    add column rule_id    uuid,
-    add column alert_id   uuid;
-
--- notify_alert writes one notification for each channel of the alert's rule and returns their ids, to be published.
-create function mesher.notify_alert(alert uuid, event text, at timestamptz) returns setof uuid
-language sql
-volatile
-set search_path = ''
-as $$
-    insert into mesher.notifications (id, organization_id, channel, template, recipient, data, channel_id, rule_id, alert_id, created_at)
-    select mesher.uuidv7(at), e.organization_id, c.kind, 'alert', c.name, jsonb_build_object('event', notify_alert.event),
-        c.id, e.rule_id, e.id, at
-    from mesher.alert_events e
-    join mesher.alert_rule_channels r on r.rule_id = e.rule_id
-    join mesher.alert_channels c on c.id = r.channel_id
-    where e.id = notify_alert.alert and c.enabled
-    returning id
-$$;
-
 -- raise_alert makes an alert of a rule unless one is open for the subject, and has it told unless the rule is muted or told
 -- of the subject within its cooldown. It returns the notifications that are to be published.
 create function mesher.raise_alert(rule uuid, of uuid, what text, facts jsonb, issue uuid, monitor uuid, at timestamptz)
@@ -296,8 +272,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['notify_alert(uuid, text, timestamptz)',
-        'raise_alert(uuid, uuid, text, jsonb, uuid, uuid, timestamptz)', 'resolve_alert(uuid, uuid, text, timestamptz)',
+    foreach name in array array['raise_alert(uuid, uuid, text, jsonb, uuid, uuid, timestamptz)', 'resolve_alert(uuid, uuid, text, timestamptz)',
         'monitor_changed(uuid, text, jsonb, timestamptz)'] loop
         execute format('revoke all on function mesher.%s from public', name);
         execute format('grant execute on function mesher.%s to mesher_app', name);

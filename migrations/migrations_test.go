@@ -1,13 +1,20 @@
 package migrations_test
 
 import (
+	"flag"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mesherhq/mesher/migrations"
 	"github.com/mesherhq/mesher/shared/pgtest"
+	"github.com/mesherhq/mesher/shared/postgres"
 )
+
+var update = flag.Bool("update", false, "rewrite grants.txt")
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
@@ -93,5 +100,25 @@ func TestSchema_NamesItsChecks(t *testing.T) {
 		  and conname not like split_part(conrelid::regclass::text, '.', 2) || '\_%\_check'`)
 	if len(bad) > 0 {
 		t.Errorf("checks not named <table>_<what>_check: %v", bad)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	exec(t, db.Conn(t, pgtest.Store), "select mesher.create_event_partitions('2026-03-01', '2026-03-02')")
+	found, err := postgres.Grants(t.Context(), db.Pool(t, pgtest.Admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(found, "\n") + "\n"
+	if *update {
+		if err := os.WriteFile("grants.txt", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(strings.Split(migrations.Grants, "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("grants.txt is behind the files, run go test ./migrations -run Grants -update (-text +database):\n%s", diff)
 	}
 }

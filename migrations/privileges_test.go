@@ -29,6 +29,10 @@ const defaults = `
 
 // appGrants is everything that mesher_app may do. A migration that grants more has to say so here.
 var appGrants = []string{
+	"alert_budgets delete",
+	"alert_budgets insert",
+	"alert_budgets select",
+	"alert_budgets update",
 	"alert_channels delete",
 	"alert_channels insert",
 	"alert_channels select",
@@ -50,6 +54,10 @@ var appGrants = []string{
 	"alert_rules update",
 	"alert_users delete",
 	"alert_users select",
+	"alert_windows delete",
+	"alert_windows insert",
+	"alert_windows select",
+	"alert_windows update",
 	"api_keys insert",
 	"api_keys select",
 	"api_keys update (expires_at)",
@@ -128,6 +136,8 @@ var appGrants = []string{
 	"monitors insert",
 	"monitors select",
 	"monitors update",
+	"notification_attempts insert",
+	"notification_attempts select",
 	"notifications insert",
 	"notifications select",
 	"notifications update",
@@ -164,6 +174,8 @@ var appGrants = []string{
 	"projects update (status)",
 	"projects update (updated_at)",
 	"releases select",
+	"retention_marks select",
+	"retention_sweeps select",
 	"service_health_checks insert",
 	"service_health_checks select",
 	"sessions insert",
@@ -200,6 +212,8 @@ var ingestGrants = []string{
 	"api_keys select (revoked_at)",
 	"api_keys update (last_used_at)",
 	"check_ins insert",
+	"check_ins select (project_id)",
+	"check_ins select (received_at)",
 	"issue_fingerprints select (fingerprint)",
 	"issue_fingerprints select (issue_id)",
 	"issue_fingerprints select (project_id)",
@@ -310,7 +324,7 @@ func checkPrivileges(t *testing.T, db *pgtest.Database) {
 		"tables that force row level security, which refuses COPY": `select oid::regclass::text from pg_class
 			where relnamespace = 'mesher'::regnamespace and relforcerowsecurity`,
 		"tables without a policy": `select oid::regclass::text from pg_class c
-			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p') and relname <> 'migrations'
+			where relnamespace = 'mesher'::regnamespace and relkind in ('r', 'p')
 			  and not exists (select from pg_policy where polrelid = c.oid)`,
 		"policies for others than mesher_app and mesher_ingest": `select polrelid::regclass || ' ' || polname from pg_policy
 			where polrelid in (select oid from pg_class where relnamespace = 'mesher'::regnamespace)

@@ -116,11 +116,8 @@ func devOptions(verbose bool, out io.Writer) (local.Options, *os.File, error) {
 	opts.DatabaseURL, _ = env.OS("DATABASE_URL")
 	opts.PubSub, _ = env.OS("PUBSUB_EMULATOR_HOST")
 	for _, f := range mesher.Functions() {
-		if f.Trigger == mesher.Schedule {
-			continue // nothing calls it here
-		}
 		opts.Functions = append(opts.Functions, local.Function{
-			Name: f.Name, Path: f.Path, Topic: f.Topic, Role: f.Role, Build: f.Build,
+			Name: f.Name, Path: f.Path, Topic: f.Topic, Job: f.Trigger == mesher.Schedule, Role: f.Role, Build: f.Build,
 		})
 	}
 	return opts, logs, nil

@@ -24,13 +24,17 @@ func commands() []command {
 		{"dev", "run the whole platform on this machine", runDev},
 		{"events", "list the newest events", runEvents},
 		{"issues", "list the issues that were active last", runIssues},
+		{"monitors", "list what is watched, and how it was found", runMonitors},
 		{"alerts", "list what alert rules found last", runAlerts},
 		{"setup", "prepare a database for a deployment", runSetup},
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
 		{"users", "list and invite people, and let them in or out", runUsers},
+		{"jobs", "list the schedule; run, pause, resume and sync its jobs", runJobs},
 		{"notifications", "list mails that wait or failed, and send one again", runNotifications},
 		{"audit", "list who did what", runAudit},
+		{"retention", "remove what is older than it is to be kept, or say what that is (-dry-run)", runRetention},
+		{"doctor", "look at an installation from end to end, and say what to do about what is wrong", runDoctor},
 		{"bench", "measure a platform: COPY, Store and the whole path side by side; bench query: its queries", runBench},
 	}
 }
@@ -39,8 +43,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
+	var code exitCode
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &code):
+		os.Exit(int(code))
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -49,6 +56,11 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// exitCode ends the program with a code of its own, when everything is said already.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // errUsage marks errors of how the command was called.
 var errUsage = errors.New("usage")

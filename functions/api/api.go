@@ -14,9 +14,13 @@ import (
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/monitor"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/scheduler"
+	"github.com/mesherhq/mesher/shared/secret"
 )
 
 // Prefix is what every path of the interface begins with.
@@ -30,7 +34,12 @@ type Function struct {
 	api    *rest.API
 	hasher *account.Hasher
 	open   bool // everybody may make organizations
-	limits alert.Limits
+
+	channels  *alert.Channels
+	operators operators
+	limits    alert.Limits
+	monitors  monitor.Keeper
+	schedule  *scheduler.Client // nil: it is not known where the schedule is deployed
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -55,7 +64,15 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 		pool.Close()
 		return nil, err
 	}
-	return f, nil
+	if !cfg.Schedule.Known() {
+		return f, nil
+	}
+	client, err := scheduler.Open(ctx, cfg.Schedule)
+	if err != nil {
+		f.Close(ctx)
+		return nil, err
+	}
+	return f.WithSchedule(client), nil
 }
 
 // New returns the function, which closes pool and out in the end. Nothing is connected yet.
@@ -67,14 +84,35 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, limits: cfg.Alerts}
+	channels, err := alert.NewChannels(cfg.Channels)
+	if err != nil {
+		return nil, err
+	}
+	named, err := readOperators(cfg.Operators)
+	if err != nil {
+		return nil, err
+	}
+	guard, err := outbound.NewPolicy(cfg.Channels.Outbound)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := secret.NewSealer(cfg.Channels.Seal)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{
+		pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named,
+		limits: cfg.Alerts, channels: channels, monitors: monitor.Keeper{Guard: guard, Sealer: sealer},
+	}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
-		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
+		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes, f.monitorRoutes,
+		f.channelRoutes,
 		f.ruleRoutes, f.alertRoutes,
+		f.platformRoutes,
 	} {
 		add()
 	}
@@ -88,6 +126,9 @@ func (f *Function) Health(ctx context.Context) error { return postgres.Health(ct
 func (f *Function) Close(ctx context.Context) {
 	if err := f.outbox.Close(); err != nil {
 		f.log.WarnContext(ctx, "the connection to the queue did not close", "error", err)
+	}
+	if err := f.schedule.Close(); err != nil {
+		f.log.WarnContext(ctx, "the connection to the schedule did not close", "error", err)
 	}
 	f.pool.Close()
 }
@@ -103,7 +144,7 @@ const description = `Organizations have members and projects; a project has the 
 
 Calls carry a session token or a personal access token as ` + "`Authorization: Bearer …`" + `. What a route needs of it is its ` +
 	"`x-mesher-scope`" + `; each of read, write, admin and session includes the one before. ` + "`x-mesher-role`" +
-	` is the least role that the caller must have in the organization. What the caller may not see does not exist: it is answered 404.
+	` is the least role that the caller must have in the organization; operator: who runs the installation, whatever the organization. What the caller may not see does not exist: it is answered 404.
 
 A change leaves alone what it does not name; null is the same as not naming it. Fields and parameters that are not known are refused.
 

@@ -9,6 +9,7 @@ import (
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
+	"github.com/mesherhq/mesher/shared/scheduler"
 )
 
 // Config is the settings of API.
@@ -17,9 +18,13 @@ type Config struct {
 	Rest      rest.Config
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
+	Channels  alert.ChannelConfig
 	Alerts    alert.Limits
+	Schedule  scheduler.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`
+	// Operators are checked against verified addresses only: anybody can claim one.
+	Operators []string `env:"OPERATORS" envDefault:"" doc:"e-mail addresses, with commas between them, of the users who may look after the platform itself: its schedule, and monitors of its own parts"`
 }
 
 // check refuses settings that mean nothing.

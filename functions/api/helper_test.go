@@ -53,6 +53,7 @@ type bundle struct {
 	admin, app *pgxpool.Pool
 	url        string
 	queue      *queue
+	function   *api.Function
 }
 
 // queue remembers what was published.
@@ -78,10 +79,12 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Alerts: alert.Limits{Rules: 100}, Registration: strings.Join(registration, "")}
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Alerts: alert.Limits{Rules: 100}, Channels: channelConfig(), Registration: strings.Join(registration, "")}
+	cfg.Operators = []string{"root@example.com", "operator@example.com"}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
+	b.function = f
 	s := httptest.NewServer(f)
 	t.Cleanup(func() {
 		s.Close()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/grouping"
+	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/tenant"
 	"github.com/mesherhq/mesher/shared/topic"
@@ -46,6 +48,8 @@ type Function struct {
 	grouping  *compiled[*grouping.Rules]
 	tools     sync.Pool // of *tools
 	batcher   *batch.Batcher[uuid.UUID, line]
+	checkIns  *batch.Batcher[uuid.UUID, monitor.CheckIn]
+	beats     *beats
 	now       clock.Clock
 }
 
@@ -95,6 +99,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 		Retry:   func(err error) bool { return fault.Is(err, fault.Unavailable) },
 		Backoff: 50 * time.Millisecond, BackoffMax: time.Second,
 	}, p.flush)
+	f.checkIns = newCheckIns(pool, cfg)
+	f.beats = newBeats(pool, cfg)
 	return f, nil
 }
 
@@ -113,6 +119,10 @@ func (f *Function) Close(ctx context.Context) {
 
 // ServeHTTP takes events in every format, at any path that addressOf knows.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, HeartbeatPath); ok {
+		f.heartbeat(w, r, rest)
+		return
+	}
 	web.Handler(f.log, f.serve).ServeHTTP(w, r)
 }
 

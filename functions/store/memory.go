@@ -33,7 +33,7 @@ type memory struct {
 	tried    cache // fingerprint and tag → the hour and how many values were written in it
 	users    cache // fingerprint and user → the last hour that is written
 	crowds   cache // fingerprint → the hour in which its users were counted, and whether they are enough
-	releases cache // project and release → nothing
+	releases cache // project and release → the last day that is written
 
 	ruleUsers cache // rule, subject and user → the last minute that is written
 
@@ -101,7 +101,7 @@ func (m *memory) remember(w work) {
 		m.users.put(u.key, int64(u.hour))
 	}
 	for _, r := range w.releases {
-		m.releases.put(r.hash, 0)
+		m.releases.put(r.hash, dayNumber(r.Last))
 	}
 	for _, u := range w.ruleUsers {
 		m.ruleUsers.put(u.key, int64(u.minute))

@@ -86,7 +86,7 @@ func (f *fixture) crowd(t *testing.T, lock string, calls []func(context.Context,
 	var all sync.WaitGroup
 	var done atomic.Int64
 	for _, call := range calls {
-		conn := f.Conn(t, pgtest.App)
+		conn := f.Session(t, pgtest.App) // all of them wait at once, for which a pooler has too few connections
 		all.Go(func() {
 			call(t.Context(), conn)
 			done.Add(1)

@@ -50,7 +50,8 @@ func TestTry_ManyAtOnceAreNoMoreThanManyInARow(t *testing.T) {
 	}
 }
 
-// Twelve statements have begun, none of which sees a row, before the first is let to write.
+// Seven statements have begun, none of which sees a row, before the first is let to write. A pooler has no connection
+// for more at once.
 func TestTry_CountsAllOrNoneInARace(t *testing.T) {
 	t.Parallel()
 	d := newThrottles(t)
@@ -60,11 +61,11 @@ func TestTry_CountsAllOrNoneInARace(t *testing.T) {
 	must(t, account.Try(t.Context(), holder, account.MailTo("shared@example.org", "reset")))
 	released := make(chan error, 1)
 	go func() {
-		err := d.awaitWaiting(t.Context(), 12)
+		err := d.awaitWaiting(t.Context(), 7)
 		_ = holder.Rollback(context.Background())
 		released <- err
 	}()
-	through := d.together(t, 12, func(i int) []account.Attempt {
+	through := d.together(t, 7, func(i int) []account.Attempt {
 		return []account.Attempt{account.MailTo("shared@example.org", "reset"), account.MailTo(fmt.Sprintf("own%d@example.org", i), "reset")}
 	})
 	must(t, <-released)

@@ -1,18 +1,15 @@
 // Package job is the contract of everything that runs on schedule: one run at a time, in bounded steps that end well before
 // the scheduler gives up, a summary as the answer, and a record of each run.
 //
-// A run that finds another one under way is skipped with 200. A step that fails does not keep the next ones from running.
-// The answer is 503 only when a step failed in a way that may pass, because only then a retry helps.
+// A run that finds another one under way is skipped with 200. A step that fails, or panics, does not keep the next ones from
+// running. The answer is 503 only when a step failed in a way that may pass, because only then a retry helps.
 package job
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,19 +20,13 @@ import (
 	"github.com/mesherhq/mesher/shared/web"
 )
 
-// reserve is how long before its deadline a run starts no more steps: what is left is for noting how it went.
-const reserve = 5 * time.Second
-
-// noteMost bounds each of the short statements around a run.
-const noteMost = 5 * time.Second
-
 // Runner runs one job. All fields but Shared must be set.
 type Runner struct {
 	Name string
 	Pool *postgres.Pool
 	Log  *slog.Logger
 	Now  clock.Clock
-	Most time.Duration // how long a run may take; below the scheduler's deadline
+	Most time.Duration // how long a run may take; below the scheduler's deadline, and above 5 s, which are for its end
 	// Shared says that runs may overlap, because each claims what it works on.
 	Shared bool
 }
@@ -43,6 +34,7 @@ type Runner struct {
 // Summary is the answer to a run, and what job_runs keeps of it.
 type Summary struct {
 	Job       string            `json:"job"`
+	DryRun    bool              `json:"dry_run,omitempty"`   // nothing was changed; Done is what would have been
 	Skipped   string            `json:"skipped,omitempty"`   // why nothing was done
 	Done      map[string]int64  `json:"done"`                // by step, what it did
 	Remaining map[string]int64  `json:"remaining,omitempty"` // by step, what is left for the next run; at least that much
@@ -51,73 +43,22 @@ type Summary struct {
 	TookMS    int64             `json:"took_ms"`
 }
 
-// Run is one run of a job. It is for one goroutine.
-type Run struct {
-	At     time.Time // when it began: the run's idea of now
-	DryRun bool      // the steps only say what they would do
+// underWay is why a run is skipped.
+const underWay = "another run is under way"
 
-	ends    time.Time // by the real clock
-	log     *slog.Logger
-	summary Summary
-	retry   bool
-}
-
-// Report attaches something to the summary. It must encode as JSON.
-func (r *Run) Report(v any) { r.summary.Report = v }
-
-// Time returns how long the run may still take.
-func (r *Run) Time() time.Duration { return time.Until(r.ends) - reserve }
-
-// Step runs one step for at most so long, or not at all when the run's time is used up, which leaves it for the next run.
-// do returns how much it did and how much it knows to be left.
-func (r *Run) Step(ctx context.Context, name string, most time.Duration, do func(context.Context) (done, left int64, err error)) {
-	left := r.Time()
-	if left <= 0 {
-		r.add(name, 0, 1)
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, min(most, left))
-	defer cancel()
-	done, remaining, err := do(ctx)
-	r.add(name, done, remaining)
-	if err == nil {
-		return
-	}
-	r.summary.Failed[name] = reason(err)
-	r.retry = r.retry || postgres.Transient(err) || fault.Is(err, fault.Unavailable)
-	r.log.ErrorContext(ctx, "a step of a job failed", "step", name, "done", done, "error", err)
-}
-
-func (r *Run) add(name string, done, left int64) {
-	r.summary.Done[name] += done
-	if left > 0 {
-		r.summary.Remaining[name] += left
-	}
-}
-
-// reason returns what may be shown of an error.
-func reason(err error) string {
-	var f *fault.Error
-	switch {
-	case errors.As(err, &f):
-		return f.Detail
-	case errors.Is(err, context.DeadlineExceeded):
-		return "its time was used up"
-	}
-	if state := postgres.SQLState(err); state != "" {
-		return "the database refused it (SQLSTATE " + state + "); the log has the details"
-	}
-	return "it failed; the log has the details"
-}
-
-// Handler returns the HTTP function of the job. Called by: the scheduler. `?dry_run=true` asks for a dry run.
+// Handler returns the HTTP function of the job. Called by: the scheduler. `?dry_run=true` asks for a dry run; what is
+// neither true nor false is refused rather than run.
 func (r Runner) Handler(do func(ctx context.Context, run *Run) error) http.Handler {
 	return web.Handler(r.Log, func(w http.ResponseWriter, req *http.Request) error {
 		if req.Method != http.MethodPost {
 			w.Header().Set("Allow", http.MethodPost)
 			return fault.New(fault.Method, "%s is called by POST", r.Name)
 		}
-		s, err := r.Run(req.Context(), req.URL.Query().Get("dry_run") == "true", do)
+		dry, err := wantsDry(req)
+		if err != nil {
+			return err
+		}
+		s, err := r.Run(req.Context(), dry, do)
 		if err != nil {
 			return &web.Problem{Err: err, Extra: map[string]any{"summary": s}}
 		}
@@ -125,14 +66,24 @@ func (r Runner) Handler(do func(ctx context.Context, run *Run) error) http.Handl
 	})
 }
 
+func wantsDry(req *http.Request) (bool, error) {
+	given, ok := req.URL.Query()["dry_run"]
+	if !ok {
+		return false, nil
+	}
+	dry, err := strconv.ParseBool(given[0])
+	if err != nil || len(given) > 1 {
+		return false, fault.New(fault.Invalid, "dry_run is given once, as true or false")
+	}
+	return dry, nil
+}
+
 // Run runs the job once. Its error is a fault.Unavailable where trying again helps.
 func (r Runner) Run(ctx context.Context, dry bool, do func(ctx context.Context, run *Run) error) (Summary, error) {
 	// Whoever called may go away; what has begun is ended all the same.
 	ctx = context.WithoutCancel(ctx)
 	began := time.Now()
-	run := &Run{At: r.Now(), DryRun: dry, ends: began.Add(r.Most), log: r.Log.With("job", r.Name), summary: Summary{
-		Job: r.Name, Done: map[string]int64{}, Remaining: map[string]int64{}, Failed: map[string]string{},
-	}}
+	run := newRun(r, dry, began)
 	id, err := uuid.NewV7()
 	if err != nil {
 		return run.summary, err
@@ -142,17 +93,11 @@ func (r Runner) Run(ctx context.Context, dry bool, do func(ctx context.Context, 
 		return run.summary, fault.Wrap(err, fault.Unavailable, "%s cannot begin now", r.Name)
 	}
 	if !taken {
-		run.summary.Skipped = "another run is under way"
-		run.log.InfoContext(ctx, "a job is skipped", "why", run.summary.Skipped)
+		run.summary.Skipped = underWay
+		run.log.InfoContext(ctx, "a job is skipped", "why", underWay)
 		return run.summary, nil
 	}
-	working, cancel := context.WithDeadline(ctx, run.ends)
-	defer cancel()
-	if err := do(working, run); err != nil {
-		run.summary.Failed["run"] = reason(err)
-		run.retry = run.retry || postgres.Transient(err) || fault.Is(err, fault.Unavailable)
-		run.log.ErrorContext(ctx, "a job failed", "error", err)
-	}
+	r.work(ctx, run, do)
 	run.summary.TookMS = time.Since(began).Milliseconds()
 	if err := r.end(ctx, id, run); err != nil {
 		return run.summary, fault.Wrap(err, fault.Unavailable, "how %s went could not be noted", r.Name)
@@ -164,10 +109,11 @@ func (r Runner) Run(ctx context.Context, dry bool, do func(ctx context.Context, 
 	return run.summary, nil
 }
 
-func (r *Run) failures() string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(r.summary.Failed)) {
-		parts = append(parts, name+": "+r.summary.Failed[name])
+// work calls do within the run's time. What it returns fails the run like a step's error.
+func (r Runner) work(ctx context.Context, run *Run, do func(ctx context.Context, run *Run) error) {
+	ctx, cancel := context.WithDeadline(ctx, run.ends)
+	defer cancel()
+	if err := guard(func() error { return do(ctx, run) }); err != nil {
+		run.fail(ctx, wholeRun, err)
 	}
-	return strings.Join(parts, "; ")
 }

@@ -32,6 +32,10 @@ func (p *Platform) handler(admin string) (http.Handler, error) {
 			mux.Handle(pushPath(f.Name), p.pushed(l))
 			continue
 		}
+		if f.Job {
+			mux.Handle(jobPath(f.Name), p.scheduled(l))
+			continue
+		}
 		path := prefix(f.Path)
 		if path == "" {
 			return nil, fmt.Errorf("the function %s has no path of its own: %q", f.Name, f.Path)
@@ -65,10 +69,10 @@ const eventsPath = "/v1/events"
 // numbered finds the number of a project in the path of a Sentry SDK. What stands before it is the prefix of a DSN.
 var numbered = regexp.MustCompile(`/api/[0-9]+(/|$)`)
 
-// fromSDK reports whether SDKs send to a path that is no other function's. A mux could not tell, and would redirect what is
+// fromSDK reports whether SDKs and jobs send to a path that is no other function's. A mux could not tell, and would redirect what is
 // not quite in order: SDKs follow with a GET and lose the body.
 func fromSDK(path string) bool {
-	return strings.HasPrefix(path, "/v1/") || below(path, "/tunnel") || strings.HasSuffix(strings.TrimRight(path, "/"), "/tunnel") ||
+	return strings.HasPrefix(path, "/v1/") || below(path, "/heartbeat") || below(path, "/tunnel") || strings.HasSuffix(strings.TrimRight(path, "/"), "/tunnel") ||
 		numbered.MatchString(path)
 }
 
@@ -97,6 +101,22 @@ func (p *Platform) pushed(next http.Handler) http.Handler {
 	return web.Handler(p.opts.Log, func(w http.ResponseWriter, r *http.Request) error {
 		if subtle.ConstantTimeCompare([]byte(r.URL.Query().Get("token")), []byte(p.pushToken)) != 1 {
 			return fault.New(fault.Forbidden, "only the queue may push messages")
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
+}
+
+// jobPath is where the scheduler calls a function.
+func jobPath(name string) string { return "/jobs/" + strings.ToLower(name) }
+
+// scheduled lets only the scheduler in, as the invoker identity does in the cloud. Its token is in a header, since everybody
+// who lists the jobs sees the URL.
+func (p *Platform) scheduled(next http.Handler) http.Handler {
+	want := []byte("Bearer " + p.jobToken)
+	return web.Handler(p.opts.Log, func(w http.ResponseWriter, r *http.Request) error {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			return fault.New(fault.Forbidden, "only the scheduler may call jobs; mesher jobs run has it do so")
 		}
 		next.ServeHTTP(w, r)
 		return nil

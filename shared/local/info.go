@@ -25,6 +25,8 @@ type Info struct {
 	ProjectID      uuid.UUID `json:"project_id"`
 	PubSub         string    `json:"pubsub,omitempty"` // host:port of the queue, and what it asks its clients for
 	PubSubToken    string    `json:"pubsub_token,omitempty"`
+	Scheduler      string    `json:"scheduler,omitempty"` // host:port of the scheduler, and what it asks its clients for
+	SchedulerToken string    `json:"scheduler_token,omitempty"`
 }
 
 // Queue returns the settings with which this machine's queue is published to; false: it is not known.
@@ -32,6 +34,14 @@ func (i Info) Queue() (env.Lookup, bool) {
 	return env.Map(map[string]string{
 		"GOOGLE_CLOUD_PROJECT": project, "PUBSUB_EMULATOR_HOST": i.PubSub, "PUBSUB_EMULATOR_TOKEN": i.PubSubToken,
 	}), i.PubSub != ""
+}
+
+// Schedule returns the settings with which this machine's schedule is looked at; false: it is not known.
+func (i Info) Schedule() (env.Lookup, bool) {
+	return env.Map(map[string]string{
+		"GOOGLE_CLOUD_PROJECT": project, "SCHEDULER_LOCATION": location,
+		"SCHEDULER_EMULATOR_HOST": i.Scheduler, "SCHEDULER_EMULATOR_TOKEN": i.SchedulerToken,
+	}), i.Scheduler != ""
 }
 
 // infoFile is the name of Info's file in the platform's home.

@@ -1,5 +1,5 @@
 // Package local is the laptop's cloud: it runs the deployed functions in one process, with a Postgres of its
-// own, a Pub/Sub of its own and everything seeded that a first event needs.
+// own, a Pub/Sub and a Cloud Scheduler of its own and everything seeded that a first event needs.
 //
 // All state lies under one folder and survives restarts, also after kill -9.
 package local
@@ -19,9 +19,11 @@ import (
 	"time"
 
 	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/local/cluster"
 	"github.com/mesherhq/mesher/shared/local/pubsub"
+	"github.com/mesherhq/mesher/shared/local/scheduler"
 )
 
 // Options says where the platform runs.
@@ -36,13 +38,17 @@ type Options struct {
 	Log         *slog.Logger
 	Progress    func(format string, args ...any) // is told what is being started
 	DatabaseLog io.Writer
+	// Now is the time that the functions live in, for tests. Nil: the system's, in which scheduled functions are called by
+	// themselves. In another they are called by Advance only.
+	Now clock.Clock
 }
 
 // Function is an entry point and where it is served.
 type Function struct {
 	Name  string
-	Path  string // where it is served with everything below, such as "/auth/" or "POST /v1/events"; unused with a Topic
+	Path  string // where it is served with everything below, such as "/auth/" or "POST /v1/events"; unused with a Topic or Job
 	Topic string // the topic whose messages are pushed to it; empty: it is called by HTTP
+	Job   bool   // it is called by the job of its name in the schedule
 	Role  string // database role that it connects as
 	Build boot.Build
 }
@@ -53,11 +59,15 @@ type Platform struct {
 	lock       *os.File
 	database   *database
 	queue      *pubsub.Server
+	scheduler  *scheduler.Server
 	server     *http.Server
 	functions  []*boot.Lazy
 	serving    chan error
 	pushToken  string // what the queue shows to push
 	queueToken string // what the queue asks its clients for
+	jobToken   string // what the scheduler shows to call a job
+	clockToken string // what the scheduler asks its clients for
+	sealKey    string // what seals secrets in the database
 	Info       Info
 }
 
@@ -79,10 +89,13 @@ const (
 // transactions are.
 const pushWindow = 1000
 
+// jobsGrace is how long Stop waits for jobs that are being called.
+const jobsGrace = 3 * time.Second
+
 // Start starts the platform and returns when it is ready for events. What it started before a failure is
 // stopped again.
 func Start(ctx context.Context, opts Options) (*Platform, error) {
-	p := &Platform{opts: opts, serving: make(chan error, 1), pushToken: rand.Text()}
+	p := &Platform{opts: opts, serving: make(chan error, 1), pushToken: rand.Text(), jobToken: rand.Text(), clockToken: rand.Text()}
 	if err := p.start(ctx); err != nil {
 		p.Stop(context.WithoutCancel(ctx))
 		return nil, err
@@ -119,7 +132,11 @@ func (p *Platform) start(ctx context.Context) error {
 		p.Info.DatabaseDir = p.database.dir
 	}
 	p.Info.PubSub, p.Info.PubSubToken = p.opts.PubSub, p.queueToken
+	p.Info.Scheduler, p.Info.SchedulerToken = p.scheduler.Addr(), p.clockToken
 	if err := p.connectQueue(ctx); err != nil {
+		return err
+	}
+	if err := p.connectSchedule(ctx); err != nil {
 		return err
 	}
 	return p.Info.write(p.opts.Home)
@@ -145,6 +162,9 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 	if p.Info, err = seed(ctx, pool, p.opts.Home, url, admin); err != nil {
 		return err
 	}
+	if err := seedMonitors(ctx, pool, p.Info.OrganizationID); err != nil {
+		return err
+	}
 	if p.opts.PubSub != "" {
 		p.opts.Progress("using the Pub/Sub of PUBSUB_EMULATOR_HOST")
 		token, _ := p.opts.Lookup("PUBSUB_EMULATOR_TOKEN")
@@ -160,11 +180,24 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 			return fmt.Errorf("start Pub/Sub: %w", err)
 		}
 	}
+	if err := p.startScheduler(ctx); err != nil {
+		return err
+	}
+	if p.sealKey, err = sealKey(p.opts.Home); err != nil {
+		return err
+	}
 	handler, err := p.handler(admin)
 	if err != nil {
 		return err
 	}
-	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: headerTime, MaxHeaderBytes: headerMost, ErrorLog: slog.NewLogLogger(p.opts.Log.Handler(), slog.LevelWarn)}
+	p.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTime, MaxHeaderBytes: headerMost,
+		ErrorLog: slog.NewLogLogger(p.opts.Log.Handler(), slog.LevelWarn),
+	}
+	if p.opts.Now != nil {
+		living := clock.With(context.WithoutCancel(ctx), p.opts.Now)
+		p.server.BaseContext = func(net.Listener) context.Context { return living }
+	}
 	return nil
 }
 
@@ -224,13 +257,19 @@ func (p *Platform) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop ends everything that Start started: first requests, which still need the queue, then the queue and the
-// functions, last the database. It gives up on each when ctx ends.
+// Stop ends everything that Start started: first the schedule, then requests, which still need the queue, then the queue
+// and the functions, last the database. It gives up on each when ctx ends.
 func (p *Platform) Stop(ctx context.Context) {
 	warn := func(what string, err error) {
 		if err != nil {
 			p.opts.Log.WarnContext(ctx, "a part does not stop cleanly", "part", what, "error", err)
 		}
+	}
+	if p.scheduler != nil {
+		// A job that takes longer is broken off and called again in the next run; its function goes on, and HTTP waits for it.
+		soon, cancel := context.WithTimeout(ctx, jobsGrace)
+		warn("Cloud Scheduler", p.scheduler.Close(soon))
+		cancel()
 	}
 	if p.server != nil {
 		warn("HTTP", p.server.Shutdown(ctx))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/local/cluster"
 	"github.com/mesherhq/mesher/shared/topic"
@@ -71,8 +72,8 @@ func (p *probe) setting(name string) string {
 	return "-"
 }
 
-// run starts a platform with the functions.
-func run(t *testing.T, settings map[string]string, functions ...Function) *Platform {
+// newHome returns an empty folder for a platform, which the server's user can reach also when root runs the test.
+func newHome(t *testing.T) string {
 	t.Helper()
 	home, err := os.MkdirTemp("", "mesher-home-") //nolint:usetesting // the server's user cannot reach t.TempDir
 	if err != nil {
@@ -89,14 +90,32 @@ func run(t *testing.T, settings map[string]string, functions ...Function) *Platf
 	if err := os.Chmod(home, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	p, err := Start(t.Context(), Options{
+	return home
+}
+
+// options returns those of a platform with the functions, in the time that now tells.
+func options(home string, now clock.Clock, settings map[string]string, functions ...Function) Options {
+	return Options{
 		Home: home, Functions: functions, Lookup: env.Map(settings), Log: slog.New(slog.DiscardHandler),
-		Progress: func(string, ...any) {}, DatabaseLog: io.Discard,
-	})
+		Progress: func(string, ...any) {}, DatabaseLog: io.Discard, Now: now,
+	}
+}
+
+// run starts a platform with the functions.
+func run(t *testing.T, settings map[string]string, functions ...Function) *Platform {
+	t.Helper()
+	p := startIn(t, newHome(t), nil, settings, functions...)
+	t.Cleanup(func() { p.Stop(context.Background()) })
+	return p
+}
+
+// startIn starts it in a home; it is the test's to stop it.
+func startIn(t *testing.T, home string, now clock.Clock, settings map[string]string, functions ...Function) *Platform {
+	t.Helper()
+	p, err := Start(t.Context(), options(home, now, settings, functions...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Stop(context.Background()) })
 	return p
 }
 
@@ -128,7 +147,7 @@ func TestPlatform(t *testing.T) {
 	t.Run("serves a function at its path and below", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/v1/events": "Events", "/v1/events/x": "Events", "/auth": "People", "/auth/": "People", "/auth/v1/login": "People",
-			"/v1/logs": "Events", "/v1/traces/": "Events", "/tunnel": "Events", "/tunnel/a/b": "Events", "/a/tunnel/": "Events",
+			"/v1/logs": "Events", "/v1/traces/": "Events", "/heartbeat/mshb_x/start": "Events", "/tunnel": "Events", "/tunnel/a/b": "Events", "/a/tunnel/": "Events",
 			"/api/1/envelope/": "Events", "/a/b-c/api/12/store/": "Events", "/api/99999999999999999999/x": "Events",
 			"//api/1/envelope/": "Events", "/auth/api/1/envelope/": "People", "/api/v1/": "API", "/api/v1/x/api/1/envelope/": "API",
 		} {
@@ -137,7 +156,7 @@ func TestPlatform(t *testing.T) {
 			}
 		}
 		for path, want := range map[string]int{
-			"/": http.StatusNotFound, "/authors": http.StatusNotFound, "/v1": http.StatusNotFound, "/tunnels": http.StatusNotFound,
+			"/": http.StatusNotFound, "/authors": http.StatusNotFound, "/v1": http.StatusNotFound, "/tunnels": http.StatusNotFound, "/heartbeats": http.StatusNotFound,
 			"/api/1x/envelope/": http.StatusNotFound, "/api/envelope/": http.StatusNotFound, "/push/notify": http.StatusForbidden,
 		} {
 			if status, body := get(t, p.Info.URL+path); status != want {

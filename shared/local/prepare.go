@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,27 +59,49 @@ func (p *Platform) prepare(ctx context.Context, pool *pgxpool.Pool) error {
 			}
 		}
 	}
-	if _, _, _, err := postgres.PreparePartitions(ctx, pool, time.Now()); err != nil {
+	if _, _, _, err := postgres.PreparePartitions(ctx, pool, p.now()); err != nil {
 		return fmt.Errorf("prepare the database: %w", err)
 	}
 	return nil
 }
 
+// now returns the time that the functions live in.
+func (p *Platform) now() time.Time {
+	if p.opts.Now != nil {
+		return p.opts.Now()
+	}
+	return time.Now()
+}
+
+// sealKey returns the key that seals what has to be read again, making one the first time. Without the file nothing that it
+// sealed can be read.
+func sealKey(home string) (string, error) {
+	return kept(filepath.Join(home, "seal.key"), "the key that seals secrets", func() string {
+		key := make([]byte, 32)
+		_, _ = rand.Read(key) // never fails
+		return base64.StdEncoding.EncodeToString(key)
+	})
+}
+
 // rolePassword returns the password of a role in the own database, making one the first time.
 func rolePassword(home, role string) (string, error) {
-	path := filepath.Join(home, role+".password")
+	return kept(filepath.Join(home, role+".password"), "the password of "+role, rand.Text)
+}
+
+// kept returns a secret from its file, making one the first time.
+func kept(path, what string, fresh func() string) (string, error) {
 	secret, err := os.ReadFile(path)
 	if err == nil && len(secret) > 0 {
 		return string(secret), nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the password of %s: %w", role, err)
+		return "", fmt.Errorf("read %s: %w", what, err)
 	}
-	fresh := rand.Text()
-	if err := writeFile(path, []byte(fresh)); err != nil {
-		return "", fmt.Errorf("keep the password of %s: %w", role, err)
+	made := fresh()
+	if err := writeFile(path, []byte(made)); err != nil {
+		return "", fmt.Errorf("keep %s: %w", what, err)
 	}
-	return fresh, nil
+	return made, nil
 }
 
 // writeFile writes a file that only its owner can read, so that a reader sees the old one or the whole new one.

@@ -42,12 +42,18 @@ func (p *Platform) own(database string) map[string]func() string {
 	own := map[string]func() string{
 		"PUBSUB_EMULATOR_HOST":  func() string { return p.opts.PubSub },
 		"PUBSUB_EMULATOR_TOKEN": func() string { return p.queueToken },
-		"AUTH_URL":              func() string { return p.Info.URL },
-		"API_URL":               func() string { return p.Info.URL },
+
+		"SCHEDULER_EMULATOR_HOST":  func() string { return p.scheduler.Addr() },
+		"SCHEDULER_EMULATOR_TOKEN": func() string { return p.clockToken },
+
+		"AUTH_URL": func() string { return p.Info.URL },
+		"API_URL":  func() string { return p.Info.URL },
 	}
 	for name, value := range map[string]string{
 		"DATABASE_URL":         database,
 		"GOOGLE_CLOUD_PROJECT": project,
+		"SCHEDULER_LOCATION":   location,
+		"SCHEDULER_PREFIX":     "",
 		"EVENTS_TOPIC":         "events",
 		"NOTIFICATIONS_TOPIC":  "notifications",
 		"FORWARDED_HOPS":       "0", // nothing stands in front of this server
@@ -64,6 +70,10 @@ func (p *Platform) usual() map[string]string {
 		"INGEST_CONCURRENCY": "8000",
 		"DATABASE_POOL_SIZE": "6",
 		"REGISTRATION":       "open",
+		"OPERATORS":          devEmail,
+		"SEAL_KEY":           p.sealKey,
+		"OUTBOUND_ALLOW":     "127.0.0.0/8,::1/128", // what a developer runs here can be probed
+		"CHANNEL_HOSTS":      "127.0.0.1,localhost", // and stand in for Slack
 	}
 	if server, _ := p.opts.Lookup("SMTP_URL"); server == "" {
 		usual["MAIL_DIR"] = filepath.Join(p.opts.Home, "mail")
@@ -83,4 +93,9 @@ func as(admin, role, home string) (string, error) {
 	}
 	u.User = url.UserPassword(role, secret)
 	return u.String(), nil
+}
+
+// RoleURL returns how a function connects to the own database of the platform whose state lies in home, for its role.
+func RoleURL(home string, info Info, role string) (string, error) {
+	return as(info.DatabaseURL, role, home)
 }

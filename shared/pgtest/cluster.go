@@ -30,7 +30,7 @@ func NewCluster(t testing.TB) *Cluster {
 	c.options.Dir, c.options.Port = running.Dir(), running.Port()
 	t.Cleanup(func() {
 		ctx := context.Background()
-		if err := errors.Join(c.running.Stop(ctx), cluster.Remove(ctx, c.options.Dir)); err != nil {
+		if err := errors.Join(c.server.stopPooler(), c.running.Stop(ctx), cluster.Remove(ctx, c.options.Dir)); err != nil {
 			t.Errorf("pgtest: %v", err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mesherhq/mesher/shared/local/cluster"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -24,14 +25,21 @@ const (
 // Database is one test's own database.
 type Database struct {
 	server *server
+	pooler *cluster.Pooler // between the system's roles and the server; may be nil
 	name   string
 }
 
 // Name returns the name of the database.
 func (d *Database) Name() string { return d.name }
 
-// URL connects to the database as role. It contains a password.
-func (d *Database) URL(role Role) string { return d.server.url(role, d.name) }
+// URL connects to the database as role, as functions do. It contains a password.
+func (d *Database) URL(role Role) string {
+	direct := d.server.url(role, d.name)
+	if d.pooler == nil || role == Admin {
+		return direct
+	}
+	return through(d.pooler, direct)
+}
 
 // Pool returns a pool as the functions have it, of four connections, closed when the test ends.
 func (d *Database) Pool(t testing.TB, role Role) *pgxpool.Pool {
@@ -47,10 +55,29 @@ func (d *Database) Pool(t testing.TB, role Role) *pgxpool.Pool {
 	return pool
 }
 
-// Conn returns one connection, closed when the test ends.
+// Conn returns one connection, closed when the test ends. What belongs to a session is lost on it at the end of
+// each transaction, as it is for functions.
 func (d *Database) Conn(t testing.TB, role Role) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), d.URL(role))
+	return connect(t, d.URL(role), role)
+}
+
+// Session returns one connection with a session of its own, past the pooler, closed when the test ends.
+func (d *Database) Session(t testing.TB, role Role) *pgx.Conn {
+	t.Helper()
+	return connect(t, d.server.url(role, d.name), role)
+}
+
+func connect(t testing.TB, to string, role Role) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.ParseConfig(to)
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	if role != Admin {
+		c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), c)
 	if err != nil {
 		t.Fatalf("pgtest: connect as %s: %v", role, err)
 	}

@@ -9,6 +9,9 @@
 // databases are copied from, in some tens of milliseconds each. The server ends with the test process, however
 // that ends. Where Postgres is not installed it is downloaded; where that fails too, the tests are
 // skipped, and fail when CI is set.
+//
+// With PGTEST_POOLER=1 a PgBouncer in transaction mode stands between the server and all that connects as one of the
+// system's roles.
 package pgtest
 
 import (
@@ -95,13 +98,13 @@ func startShared(ctx context.Context) (*server, error) {
 func stopShared(ctx context.Context) error {
 	shared.Lock()
 	defer shared.Unlock()
-	var err error
+	err := shared.server.stopPooler()
 	if shared.server != nil && shared.cluster == nil {
-		err = shared.server.dropTemplate(ctx)
+		err = errors.Join(err, shared.server.dropTemplate(ctx))
 	}
 	if shared.cluster != nil {
 		// Not Kill: the server collects its own processes, which not every container does.
-		err = errors.Join(shared.cluster.Stop(ctx), cluster.Remove(ctx, shared.cluster.Dir()))
+		err = errors.Join(err, shared.cluster.Stop(ctx), cluster.Remove(ctx, shared.cluster.Dir()))
 	}
 	return err
 }
@@ -113,6 +116,8 @@ func require(t testing.TB, err error) {
 	switch {
 	case errors.Is(err, cluster.ErrNoBinaries) && ci == "":
 		t.Skipf("pgtest: %v; install it or set TEST_DATABASE_URL", err)
+	case errors.Is(err, cluster.ErrNoPooler):
+		t.Fatalf("pgtest: %s is set and %v; make test-pooler installs it", poolerVariable, err)
 	case err != nil:
 		t.Fatalf("pgtest: %v", err)
 	}

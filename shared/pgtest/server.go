@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/migrations"
+	"github.com/mesherhq/mesher/shared/local/cluster"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -25,7 +26,8 @@ const setupLock = 0x706774657374
 type server struct {
 	admin    *url.URL
 	template string
-	mu       sync.Mutex // one copy of the template at a time
+	mu       sync.Mutex      // one copy of the template at a time
+	pooler   *cluster.Pooler // what the system's roles connect to; nil: the server itself
 }
 
 // newServer migrates a template on the server that adminURL connects to.
@@ -47,7 +49,15 @@ func newServer(ctx context.Context, adminURL string) (*server, error) {
 		return nil, errors.Join(err, s.dropTemplate(ctx))
 	}
 	// Nobody may be connected to a template that is copied, not even autovacuum.
-	return s, run(ctx, conn, "alter database "+s.template+" with allow_connections false")
+	if err := run(ctx, conn, "alter database "+s.template+" with allow_connections false"); err != nil {
+		return nil, err
+	}
+	if behindPooler() {
+		if s.pooler, err = s.newPooler(ctx, 0); err != nil {
+			return nil, errors.Join(err, s.dropTemplate(ctx))
+		}
+	}
+	return s, nil
 }
 
 // migrate brings the template up to date and lets the roles log in.
@@ -60,7 +70,7 @@ func (s *server) migrate(ctx context.Context) error {
 	if _, err := postgres.Migrate(ctx, conn, migrations.FS, postgres.MigrateOptions{}); err != nil {
 		return err
 	}
-	for _, role := range []Role{Store, App, Ingest} {
+	for _, role := range systemRoles() {
 		if err := run(ctx, conn, fmt.Sprintf("alter role %s login password '%s'", role, s.password(role))); err != nil {
 			return err
 		}
@@ -77,7 +87,7 @@ func (s *server) drop(ctx context.Context, name string) error {
 // database creates a database for t, migrated or empty.
 func (s *server) database(t testing.TB, migrated bool) *Database {
 	t.Helper()
-	d := &Database{server: s, name: "mesher_test_" + strings.ToLower(rand.Text()[:12])}
+	d := &Database{server: s, pooler: s.pooler, name: "mesher_test_" + strings.ToLower(rand.Text()[:12])}
 	template := "template0"
 	if migrated {
 		template = s.template
@@ -123,7 +133,7 @@ func (s *server) password(role Role) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// url connects to a database of the server as role.
+// url connects to a database of the server as role, past the pooler.
 func (s *server) url(role Role, database string) string {
 	u := *s.admin
 	if role != Admin {

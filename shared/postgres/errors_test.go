@@ -167,12 +167,9 @@ func TestErrors_OfConnections(t *testing.T) {
 	})
 	t.Run("wrong database", func(t *testing.T) {
 		t.Parallel()
-		c, err := pgx.ParseConfig(db.URL(pgtest.Store))
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := db.Session(t, pgtest.Store).Config() // a pooler says of its own what it could not connect to
 		c.Database = "no_such"
-		_, err = pgx.ConnectConfig(t.Context(), c)
+		_, err := pgx.ConnectConfig(t.Context(), c)
 		if postgres.SQLState(err) != "3D000" || postgres.Transient(err) {
 			t.Errorf("error = %v, want a lasting 3D000", err)
 		}

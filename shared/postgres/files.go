@@ -25,6 +25,7 @@ type file struct {
 	number     int
 	name       string
 	checksum   string
+	text       string
 	statements []statement
 }
 
@@ -80,5 +81,5 @@ func readFile(fsys fs.FS, name string) (file, error) {
 		}
 	}
 	sum := sha256.Sum256(text)
-	return file{number, name, hex.EncodeToString(sum[:]), statements}, nil
+	return file{number, name, hex.EncodeToString(sum[:]), string(text), statements}, nil
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -44,6 +45,21 @@ func horizon(have []time.Time, today time.Time) Horizon {
 		}
 	}
 	return h
+}
+
+// MissingPartitions returns those of days, which are UTC midnights in their order, that have no partition. Like the horizon it
+// comes from the catalog alone.
+func MissingPartitions(ctx context.Context, db DB, days []time.Time) ([]time.Time, error) {
+	if len(days) == 0 {
+		return nil, nil
+	}
+	have, err := partitionDays(ctx, db, days[0])
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(days), func(d time.Time) bool {
+		return slices.ContainsFunc(have, d.Equal)
+	}), nil
 }
 
 // partitionDays returns the days since one that lie within a partition of events, in their order. It goes by the bounds: a

@@ -58,12 +58,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn, fsys fs.FS, o MigrateOptions) 
 		if err != nil {
 			return report, err
 		}
-		report.Pending = nil
-		for _, m := range state {
-			if m.Pending() {
-				report.Pending = append(report.Pending, m)
-			}
-		}
+		report.Pending = pending(state)
 		if o.DryRun || len(report.Pending) == 0 {
 			return report, nil
 		}
@@ -76,6 +71,17 @@ func Migrate(ctx context.Context, conn *pgx.Conn, fsys fs.FS, o MigrateOptions) 
 			report.Applied = append(report.Applied, m)
 		}
 	}
+}
+
+// pending returns the migrations that are not applied yet.
+func pending(state []Migration) []Migration {
+	var out []Migration
+	for _, m := range state {
+		if m.Pending() {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // Status lists every migration of fsys, applied or pending, in order. It changes nothing and returns the errors

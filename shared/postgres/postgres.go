@@ -7,13 +7,9 @@ package postgres
 
 import (
 	"context"
-	"crypto/x509"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/fault"
@@ -25,7 +21,7 @@ type Config struct {
 	PoolSize       int32         `env:"DATABASE_POOL_SIZE" envDefault:"2" doc:"most connections of one instance; instances × this stays below half of what the pooler takes"`
 	IdleTimeout    time.Duration `env:"DATABASE_IDLE_TIMEOUT" envDefault:"2m" doc:"how long an unused connection is kept"`
 	ConnectTimeout time.Duration `env:"DATABASE_CONNECT_TIMEOUT" envDefault:"5s" doc:"how long one attempt to connect may take"`
-	CA             string        `env:"DATABASE_CA" envDefault:"" doc:"certificates (PEM) that sign the server's, when they are not the system's"`
+	CA             string        `env:"DATABASE_CA" envDefault:"" doc:"certificates (PEM) that sign the server's, when they are not the system's; Supabase's are known"`
 	Insecure       bool          `env:"DATABASE_INSECURE" envDefault:"false" doc:"allow a connection that is not encrypted, or to a server whose certificate is not verified"`
 
 	// Application is the name that the server shows for these connections.
@@ -82,38 +78,4 @@ func poolConfig(c Config) (*pgxpool.Config, error) {
 		conn.RuntimeParams["application_name"] = c.Application
 	}
 	return pc, nil
-}
-
-// secure applies the certificates of c and refuses every way to another machine that is not encrypted and
-// verified. A connection string may name several hosts, and sslmode=prefer adds a plain one to each.
-func secure(conn *pgconn.Config, c Config) error {
-	var roots *x509.CertPool
-	if c.CA != "" {
-		roots = x509.NewCertPool()
-		if !roots.AppendCertsFromPEM([]byte(c.CA)) {
-			return fault.New(fault.NotConfigured, "DATABASE_CA holds no certificate: expected PEM, from BEGIN CERTIFICATE to END CERTIFICATE")
-		}
-	}
-	ways := []*pgconn.FallbackConfig{{Host: conn.Host, TLSConfig: conn.TLSConfig}}
-	for _, way := range append(ways, conn.Fallbacks...) {
-		if roots != nil && way.TLSConfig != nil {
-			way.TLSConfig.RootCAs = roots
-		}
-		verified := way.TLSConfig != nil && !way.TLSConfig.InsecureSkipVerify
-		if !verified && !c.Insecure && !local(way.Host) {
-			return fault.New(fault.NotConfigured,
-				"the connection to %s is not encrypted and verified: add sslmode=verify-full to DATABASE_URL "+
-					"(with the provider's certificate in DATABASE_CA), or set DATABASE_INSECURE=true if the network in between is trusted", way.Host)
-		}
-	}
-	return nil
-}
-
-// local reports whether a connection to host stays on this machine.
-func local(host string) bool {
-	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -10,16 +10,17 @@ type Job struct {
 	Cron     string        // minute, hour, day of month, month, day of week
 	Period   time.Duration // the longest time between two runs; a job that has not run for twice as long is late
 	Deadline time.Duration // how long a run may take until the scheduler gives it up; the function stops well before
+	Retries  int           // how often a run that failed is tried again before the next one; 0 where that comes soon anyway
 	Doc      string
 }
 
 // Jobs returns the table.
 func Jobs() []Job {
 	return []Job{
-		{"partitions", "Partitions", "10 */6 * * *", 6 * time.Hour, 5 * time.Minute, "keeps the partitions of the coming days ready"},
-		{"retention", "Retention", "40 * * * *", time.Hour, 10 * time.Minute, "removes what is older than it is to be kept"},
-		{"probe", "Probe", "* * * * *", time.Minute, 2 * time.Minute, "looks at the services that are due"},
-		{"alerts", "Alerts", "* * * * *", time.Minute, 2 * time.Minute, "evaluates alert rules over time, and sweeps the outbox"},
+		{"partitions", "Partitions", "10 */6 * * *", 6 * time.Hour, 5 * time.Minute, 3, "keeps the partitions of the coming days ready"},
+		{"retention", "Retention", "40 * * * *", time.Hour, 10 * time.Minute, 3, "removes what is older than it is to be kept"},
+		{"probe", "Probe", "* * * * *", time.Minute, 2 * time.Minute, 0, "looks at the services that are due"},
+		{"alerts", "Alerts", "* * * * *", time.Minute, 2 * time.Minute, 0, "evaluates alert rules over time, and sweeps the outbox"},
 	}
 }
 

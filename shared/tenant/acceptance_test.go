@@ -132,7 +132,7 @@ func TestAcceptInvitation_SeesARevocationThatWasFirst(t *testing.T) {
 	if err != nil || !changed {
 		t.Fatal(changed, err)
 	}
-	accepting := f.Conn(t, pgtest.App)
+	accepting := f.Session(t, pgtest.App)
 	result := make(chan error, 1)
 	go func() {
 		_, err := tenant.AcceptInvitation(ctx, accepting, inv.ID, bob)

@@ -85,7 +85,7 @@ func TestSoleOwnerships(t *testing.T) {
 	if diff := cmp.Diff([]string{"alone"}, got); err != nil || diff != "" {
 		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}
-	leaving := f.Conn(t, pgtest.App)
+	leaving := f.Session(t, pgtest.App)
 	result := make(chan error, 1)
 	go func() {
 		_, err := tenant.RemoveMember(ctx, leaving, shared.ID, friend, tenant.Owner, true)

@@ -226,7 +226,7 @@ func TestRotateKey_GivenUp(t *testing.T) {
 	}
 }
 
-// waits returns when a connection waits for a lock.
+// waits returns when a connection, which has a session of its own, waits for a lock.
 func (f *fixture) waits(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {

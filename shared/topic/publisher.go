@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/loopback"
 )
 
 const (
@@ -64,7 +65,7 @@ func dialing(c Config) ([]option.ClientOption, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5 * time.Minute, Timeout: unansweredLimit}),
 	}
 	if c.EmulatorHost != "" {
-		conn, err := grpc.NewClient(c.EmulatorHost, append(dial, DialLocal(c.EmulatorToken)...)...)
+		conn, err := grpc.NewClient(c.EmulatorHost, append(dial, loopback.Dial(c.EmulatorToken)...)...)
 		if err != nil {
 			return nil, fault.Wrap(err, fault.NotConfigured, "PUBSUB_EMULATOR_HOST is not a host and port")
 		}

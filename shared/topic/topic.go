@@ -32,7 +32,7 @@ type Message struct {
 
 // Config holds the settings that the publishers of all topics share.
 type Config struct {
-	Project string `env:"GOOGLE_CLOUD_PROJECT" doc:"Google Cloud project that owns the topic"`
+	Project string `env:"GOOGLE_CLOUD_PROJECT" doc:"Google Cloud project of the topics and of the schedule"`
 	// Endpoint matters because order is only kept among publishers of one region.
 	Endpoint string `env:"PUBSUB_ENDPOINT" envDefault:"" doc:"regional Pub/Sub endpoint, host:port; keeps all publishers in one region"`
 	// EmulatorHost wins over Endpoint.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/api/option"
 
+	"github.com/mesherhq/mesher/shared/loopback"
 	"github.com/mesherhq/mesher/shared/topic"
 )
 
@@ -19,7 +20,7 @@ import (
 func newClient(t testing.TB, addr, token string) *pubsub.Client {
 	t.Helper()
 	opts := []option.ClientOption{option.WithEndpoint(addr), option.WithoutAuthentication()}
-	for _, d := range topic.DialLocal(token) {
+	for _, d := range loopback.Dial(token) {
 		opts = append(opts, option.WithGRPCDialOption(d))
 	}
 	c, err := pubsub.NewClient(t.Context(), project, opts...)

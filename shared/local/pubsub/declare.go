@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"github.com/mesherhq/mesher/shared/topic"
+	"github.com/mesherhq/mesher/shared/loopback"
 )
 
 // Topology is one way that messages go: a topic, the ordered push subscription that delivers it, and the
@@ -90,7 +90,7 @@ func (t Topology) subscriptions(project string) (push, hold *pubsubpb.Subscripti
 // and keeps its messages. Declaring the same twice is harmless.
 func Declare(ctx context.Context, addr, project string, t Topology) error {
 	t = t.withDefaults()
-	conn, err := grpc.NewClient(addr, topic.DialLocal(t.Token)...)
+	conn, err := grpc.NewClient(addr, loopback.Dial(t.Token)...)
 	if err != nil {
 		return fmt.Errorf("connect to Pub/Sub at %s: %w", addr, err)
 	}

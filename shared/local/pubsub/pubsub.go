@@ -25,6 +25,8 @@ import (
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc"
+
+	"github.com/mesherhq/mesher/shared/loopback"
 )
 
 // maxRequest is the most bytes one request may have, as at the service.
@@ -116,7 +118,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		grpc.InitialWindowSize(4 << 20), grpc.InitialConnWindowSize(16 << 20),
 	}
 	if o.Token != "" {
-		serving = append(serving, guard(o.Token))
+		serving = append(serving, loopback.Guard(o.Token, "this Pub/Sub asks for its token, which PUBSUB_EMULATOR_TOKEN must hold"))
 	}
 	s.grpc = grpc.NewServer(serving...)
 	pubsubpb.RegisterPublisherServer(s.grpc, &publisher{Server: s})

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"github.com/mesherhq/mesher/shared/topic"
+	"github.com/mesherhq/mesher/shared/loopback"
 )
 
 const token = "EXAMPLETOKENEXAMPLETOKEN"
@@ -24,7 +24,7 @@ const token = "EXAMPLETOKENEXAMPLETOKEN"
 // dial connects with the token, or without one if it is empty.
 func dial(t *testing.T, addr, token string) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(addr, topic.DialLocal(token)...)
+	conn, err := grpc.NewClient(addr, loopback.Dial(token)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,4 @@
+package scheduler
+
+// Every is every.
+var Every = every
