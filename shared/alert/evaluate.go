@@ -40,7 +40,20 @@ type Evaluated struct {
 // Evaluate looks at the windows of the next rules after an id, in one transaction: at those which end with the minute of at, and
 // the two before. It raises and resolves alerts, as of at. Rules of which nothing was counted lately and no alert is open are
 // passed over. Two who evaluate at once raise an alert once.
-func Evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at time.Time) (out Evaluated, err error) {
+func Evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at time.Time) (Evaluated, error) {
+	out, err := evaluate(ctx, db, after, at)
+	if postgres.SQLState(err) == foreignKeyViolation {
+		out, err = evaluate(ctx, db, after, at) // a rule was deleted meanwhile
+	}
+	if err != nil {
+		return Evaluated{}, fmt.Errorf("evaluate rules: %w", err)
+	}
+	return out, nil
+}
+
+const foreignKeyViolation = "23503"
+
+func evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at time.Time) (out Evaluated, err error) {
 	err = postgres.InTx(ctx, db, func(tx postgres.Tx) error {
 		out = Evaluated{}
 		rules, err := dueRules(ctx, tx, after, at)
@@ -57,10 +70,7 @@ func Evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at tim
 		}
 		return e.run(ctx, tx)
 	})
-	if err != nil {
-		return Evaluated{}, fmt.Errorf("evaluate rules: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // dueRules returns rules of which windows have to be looked at.
