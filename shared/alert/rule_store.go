@@ -353,7 +353,7 @@ func (r Rule) update(ctx context.Context, tx postgres.Tx, at time.Time) error {
 }
 
 // DeleteRule deletes a rule and returns what it was. Its alerts stay; those that are open are resolved by the next run of
-// Alerts, and nobody is told.
+// Alerts, and who was told of them is told.
 func DeleteRule(ctx context.Context, tx postgres.Tx, organization, id uuid.UUID) (Rule, error) {
 	r, err := findRule(ctx, tx, organization, id, "for update")
 	if err != nil {
