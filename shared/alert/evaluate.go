@@ -29,6 +29,8 @@ const (
 	// must end in time whatever one of them has rules for. What is beyond waits for the next run, but for the first alert of
 	// each rule.
 	changesMost = 2500
+	// resolveCost is how many times as much it takes to tell that an alert is resolved, which looks up what was told before.
+	resolveCost = 4
 )
 
 // Evaluated is what became of a batch of rules.
@@ -168,8 +170,8 @@ type decisions struct {
 type spending map[uuid.UUID]int
 
 // take reports whether an alert of the rule can be raised or resolved yet, as the first always can, and counts it.
-func (s spending) take(r Rule, first bool) bool {
-	cost := 1 + len(r.ChannelIDs)
+func (s spending) take(r Rule, times int, first bool) bool {
+	cost := times * (1 + len(r.ChannelIDs))
 	if !first && s[r.OrganizationID]+cost > changesMost {
 		return false
 	}
@@ -186,7 +188,7 @@ func (e *evaluation) decide() decisions {
 		if _, ok := e.readings[s]; ok {
 			continue
 		}
-		if spent.take(e.rules[s.rule], false) {
+		if spent.take(e.rules[s.rule], resolveCost, false) {
 			d.resolve = append(d.resolve, s)
 		} else {
 			d.missed++
@@ -199,7 +201,7 @@ func (e *evaluation) decide() decisions {
 		case wait > 0 && !pending:
 			d.pend = append(d.pend, v.subject)
 		case wait > 0 && since.After(e.at.Add(-wait)):
-		case room[v.rule] >= openMost, !spent.take(e.rules[v.rule], !begun[v.rule]):
+		case room[v.rule] >= openMost, !spent.take(e.rules[v.rule], 1, !begun[v.rule]):
 			d.missed++
 		default:
 			room[v.rule]++
