@@ -41,6 +41,9 @@ func (c *HeartbeatConfig) schedule(interval int) (schedule, error) {
 	if err != nil {
 		return schedule{}, invalid("timezone", "there is no time zone %q; use a name such as Europe/Berlin", clip(c.Timezone))
 	}
+	if len(c.Cron) > cronMost {
+		return schedule{}, invalid("cron", "has %d characters; at most %d are allowed", len(c.Cron), cronMost)
+	}
 	expression := strings.Join(strings.Fields(c.Cron), " ")
 	if strings.Contains(expression, "=") || strings.HasPrefix(expression, "@every") {
 		return schedule{}, invalid("cron", "is not five fields such as 0 3 * * *; a time zone stands in timezone, and an interval in interval_s")
