@@ -8,7 +8,7 @@ LINT := .cache/bin/golangci-lint-$(shell go env GOVERSION)
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## run the whole platform on this machine
@@ -74,13 +74,21 @@ $(LINT): tools/go.mod tools/go.sum
 	@cd tools && go build -buildvcs=false -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: readme
-readme: ## rewrite the README's tables from the code
-	go test -count=1 -run='^TestReadme' . -update
+readme: ## rewrite from the code: the README's tables, the costs, what Terraform goes by
+	go test -count=1 -run='^(TestReadme|TestCosts|TestTerraform_Contract)' . -update
+
+.PHONY: package
+package: ## make the archive that Terraform deploys, dist/mesher.zip, of the commit
+	go run ./cmd/package
 
 .PHONY: deployable
-deployable: ## replay what the cloud build does to the source, start each function
+deployable: ## replay what the cloud build does to the archive, start each function
 	go run ./cmd/deployable
 
+.PHONY: terraform-check
+terraform-check: ## check the Terraform configuration: format, validity, plans against a mocked provider
+	@terraform/check
+
 .PHONY: ci
-ci: ## what continuous integration runs: lint, test, deployable
+ci: ## what continuous integration runs: lint, test, deployable, terraform-check
 	.ci/run

@@ -188,9 +188,9 @@ var importRules = []importRule{
 	{"Cloud Scheduler lies behind shared/scheduler", func(f source, imported string) bool {
 		return within(imported, "cloud.google.com/go/scheduler") && !within(f.dir, "shared/scheduler", "shared/local") && !f.test
 	}},
-	{"SQL lies in the models, shared/postgres and functions/store", func(f source, imported string) bool {
+	{"SQL lies in the models, shared/postgres, functions/store and the check of databases", func(f source, imported string) bool {
 		return within(imported, "github.com/jackc/pgx") && !f.test && !within(
-			f.dir, "cmd", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
+			f.dir, "cmd", "functions/probe/check", "functions/store", "shared/account", "shared/alert", "shared/issue", "shared/local", "shared/monitor",
 			"shared/outbox", "shared/pgtest", "shared/postgres", "shared/rest", "shared/tenant")
 	}},
 	{"pgtest is for tests", func(f source, imported string) bool {
@@ -380,7 +380,6 @@ func functionsTable() string {
 	return b.String()
 }
 
-// limitsTable lists the limits of an event, those with the same consequence in one row.
 // itemsTable says what becomes of each item of a Sentry envelope, and how limits call it.
 func itemsTable() string {
 	var b strings.Builder
@@ -392,6 +391,7 @@ func itemsTable() string {
 	return b.String()
 }
 
+// limitsTable lists the limits of an event, those with the same consequence in one row.
 func limitsTable() string {
 	var order []string
 	limits := map[string][]string{}

@@ -19,10 +19,14 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
+	"github.com/mesherhq/mesher/functions/alerts"
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/functions/auth"
 	"github.com/mesherhq/mesher/functions/ingest"
 	"github.com/mesherhq/mesher/functions/notify"
+	"github.com/mesherhq/mesher/functions/partitions"
+	"github.com/mesherhq/mesher/functions/probe"
+	"github.com/mesherhq/mesher/functions/retention"
 	"github.com/mesherhq/mesher/functions/store"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
@@ -57,7 +61,7 @@ func Functions() []Function {
 	return []Function{
 		{
 			Name: "Ingest", Trigger: HTTP, Role: postgres.RoleIngest, Path: "POST " + ingest.Path,
-			Doc:      "takes events from SDKs, of Sentry and OpenTelemetry too, scrubs and groups them, publishes them, then answers 2xx",
+			Doc:      "takes events from SDKs, of Sentry and OpenTelemetry too, scrubs and groups them, publishes them, then answers 2xx; takes heartbeats and check-ins of jobs",
 			Settings: env.Describe(&ingest.Config{}),
 			Build:    ingest.Build,
 		},
@@ -81,9 +85,33 @@ func Functions() []Function {
 		},
 		{
 			Name: "Notify", Trigger: Topic, Topic: "notifications", Role: postgres.RoleApp, Path: "POST /",
-			Doc:      "delivers notifications: mails about accounts and invitations",
+			Doc:      "delivers notifications: mails about accounts, and alerts by mail, to Slack, Discord, PagerDuty and webhooks",
 			Settings: env.Describe(&notify.Config{}),
 			Build:    notify.Build,
+		},
+		{
+			Name: "Partitions", Trigger: Schedule, Role: postgres.RoleStore, Path: "POST /",
+			Doc:      "keeps the daily partitions of events ready for the coming days, and repairs what they lack",
+			Settings: env.Describe(&partitions.Config{}),
+			Build:    partitions.Build,
+		},
+		{
+			Name: "Retention", Trigger: Schedule, Role: postgres.RoleStore, Path: "POST /",
+			Doc:      "removes what is older than it is to be kept, and erases what was deleted",
+			Settings: env.Describe(&retention.Config{}),
+			Build:    retention.Build,
+		},
+		{
+			Name: "Alerts", Trigger: Schedule, Role: postgres.RoleApp, Path: "POST /",
+			Doc:      "evaluates alert rules over time, resolves alerts that have ended, and sweeps the outbox",
+			Settings: env.Describe(&alerts.Config{}),
+			Build:    alerts.Build,
+		},
+		{
+			Name: "Probe", Trigger: Schedule, Role: postgres.RoleApp, Path: "POST /",
+			Doc:      "looks at the services that are watched, judges what jobs said of themselves, and raises the alerts that follow",
+			Settings: env.Describe(&probe.Config{}),
+			Build:    probe.Build,
 		},
 	}
 }
@@ -92,7 +120,14 @@ func Functions() []Function {
 // names. A function is built when its first request comes.
 func init() {
 	for _, f := range Functions() {
-		l := boot.New(f.Name, f.Build, env.OS, logging.New(os.Stderr, slog.LevelInfo, ""))
+		l := boot.New(f.Name, f.Build, env.OS, logging.NewLate(os.Stderr, slog.LevelInfo, project))
 		functions.HTTP(f.Name, l.Terminating())
 	}
+}
+
+// project names the Google Cloud project, whose traces log lines belong to. It is asked for with each such line, since
+// nothing is read at start.
+func project() string {
+	name, _ := env.OS("GOOGLE_CLOUD_PROJECT")
+	return name
 }

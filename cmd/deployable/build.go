@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,12 +9,13 @@ import (
 	"go/token"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mesherhq/mesher/cmd/internal/source"
 )
 
 // framework is the import that makes the buildpack take the functions from their registration.
@@ -46,22 +46,22 @@ func main() {
 }
 `
 
-// build copies what a deployment uploads from root to source, checks it the way the buildpack does, and
+// build unpacks the archive that a deployment uploads into the folder at, checks it the way the buildpack does, and
 // returns the path of the built program.
-func build(ctx context.Context, root, source string) (string, error) {
-	n, err := upload(ctx, root, source)
+func build(ctx context.Context, root string, archive []byte, at string) (string, error) {
+	n, err := source.Unpack(archive, at)
 	if err != nil {
 		return "", err
 	}
-	fmt.Printf("ok  %d files to upload\n", n)
+	fmt.Printf("ok  %d files in an archive of %d bytes\n", n, len(archive))
 
 	// The whole root, too: an upload that leaves nothing out must work as well.
-	for _, dir := range []string{root, source} {
+	for _, dir := range []string{root, at} {
 		if err := checkRoot(dir); err != nil {
 			return "", err
 		}
 	}
-	mod, err := readMod(ctx, source)
+	mod, err := readMod(ctx, at)
 	if err != nil {
 		return "", err
 	}
@@ -70,7 +70,7 @@ func build(ctx context.Context, root, source string) (string, error) {
 	}
 	fmt.Printf("ok  one package at the root, registers with the framework, module %s\n", mod.Module.Path)
 
-	app := filepath.Join(source, "functions.local", "app")
+	app := filepath.Join(at, "functions.local", "app")
 	if err := os.MkdirAll(app, 0o700); err != nil {
 		return "", fmt.Errorf("make the program's folder: %w", err)
 	}
@@ -78,48 +78,15 @@ func build(ctx context.Context, root, source string) (string, error) {
 	if err := os.WriteFile(filepath.Join(app, "main.go"), []byte(text), 0o600); err != nil {
 		return "", fmt.Errorf("write the program: %w", err)
 	}
-	if err := checkTidy(ctx, root, source, mod); err != nil {
+	if err := checkTidy(ctx, root, at, mod); err != nil {
 		return "", err
 	}
-	binary := filepath.Join(source, "app")
-	if _, err := command(ctx, source, "go", "build", "-mod=mod", "-buildvcs=false", "-o", binary, "./functions.local/app"); err != nil {
+	binary := filepath.Join(at, "app")
+	if _, err := source.Run(ctx, at, nil, "go", "build", "-mod=mod", "-buildvcs=false", "-o", binary, "./functions.local/app"); err != nil {
 		return "", err
 	}
 	fmt.Println("ok  builds")
 	return binary, nil
-}
-
-// upload copies the files of root that neither .gitignore nor .gcloudignore names and returns their number.
-func upload(ctx context.Context, root, to string) (int, error) {
-	if err := os.Mkdir(to, 0o700); err != nil {
-		return 0, fmt.Errorf("make the source folder: %w", err)
-	}
-	// With an empty repository beside the tree every file is untracked, so that git applies the ignore files
-	// to all of them, whether this is a clone, an export, or somebody else's folder.
-	empty := to + ".git"
-	if _, err := command(ctx, root, "git", "init", "--quiet", "--bare", empty); err != nil {
-		return 0, err
-	}
-	list, err := command(ctx, root, "git", "--git-dir="+empty, "--work-tree="+root, "ls-files", "-z", "--others",
-		"--exclude-standard", "--exclude-from="+filepath.Join(root, ".gcloudignore"))
-	if err != nil {
-		return 0, err
-	}
-	files := strings.FieldsFunc(string(list), func(r rune) bool { return r == 0 })
-	for _, name := range files {
-		data, err := os.ReadFile(filepath.Join(root, name))
-		if err != nil {
-			return 0, fmt.Errorf("read the source: %w", err)
-		}
-		file := filepath.Join(to, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			return 0, fmt.Errorf("copy the source: %w", err)
-		}
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			return 0, fmt.Errorf("copy the source: %w", err)
-		}
-	}
-	return len(files), nil
 }
 
 // checkRoot parses the Go files in dir, all of them as the buildpack does: tests and files with build tags
@@ -167,7 +134,7 @@ type modFile struct {
 
 func readMod(ctx context.Context, dir string) (modFile, error) {
 	var mod modFile
-	data, err := command(ctx, dir, "go", "mod", "edit", "-json")
+	data, err := source.Run(ctx, dir, nil, "go", "mod", "edit", "-json")
 	if err != nil {
 		return mod, err
 	}
@@ -192,10 +159,10 @@ var unreachable = regexp.MustCompile(`(?i)dial tcp|no such host|connection re(fu
 
 // checkTidy makes sure that `go mod tidy`, which the buildpack runs, changes nothing here and moves no
 // version there, where tests and commands are absent.
-func checkTidy(ctx context.Context, root, source string, before modFile) error {
-	_, err := command(ctx, root, "go", "mod", "tidy", "-diff")
+func checkTidy(ctx context.Context, root, at string, before modFile) error {
+	_, err := source.Run(ctx, root, nil, "go", "mod", "tidy", "-diff")
 	if err == nil {
-		_, err = command(ctx, source, "go", "mod", "tidy")
+		_, err = source.Run(ctx, at, nil, "go", "mod", "tidy")
 	}
 	if err != nil {
 		if unreachable.MatchString(err.Error()) {
@@ -205,7 +172,7 @@ func checkTidy(ctx context.Context, root, source string, before modFile) error {
 		text, _, _ := strings.Cut(err.Error(), "diff current/go.sum")
 		return fmt.Errorf("go.mod is not tidy, run go mod tidy: %s", text)
 	}
-	after, err := readMod(ctx, source)
+	after, err := readMod(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -220,22 +187,4 @@ func checkTidy(ctx context.Context, root, source string, before modFile) error {
 	}
 	fmt.Println("ok  go mod tidy changes nothing")
 	return nil
-}
-
-// moduleRoot returns the folder of the module that the working directory belongs to.
-func moduleRoot(ctx context.Context) (string, error) {
-	out, err := command(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}")
-	return strings.TrimSpace(string(out)), err
-}
-
-// command runs a program in dir and returns its output. Its error holds what the program wrote.
-func command(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out.Bytes(), said.Bytes())
-	}
-	return out.Bytes(), nil
 }

@@ -1,10 +1,11 @@
-// Command deployable replays what the Cloud Functions Go buildpack does to this source, then starts every
-// function the way an instance without settings would start. It finds on this machine, in seconds, what a
-// deployment would find after minutes.
+// Command deployable makes the archive that a deployment uploads, replays what the Cloud Functions Go buildpack does
+// to it, then starts every function the way an instance without settings would start. It finds on this machine, in
+// seconds, what a deployment would find after minutes.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -13,11 +14,14 @@ import (
 	"time"
 
 	"github.com/mesherhq/mesher"
+	"github.com/mesherhq/mesher/cmd/internal/source"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
+	archive := flag.String("archive", "", "replay this archive, as make package writes it (default: one of the files as they lie there)")
+	flag.Parse()
+	err := run(ctx, *archive)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "not deployable: %v\n", err)
@@ -26,9 +30,13 @@ func main() {
 }
 
 // run does all the checks and leaves nothing behind, neither files nor processes.
-func run(ctx context.Context) error {
+func run(ctx context.Context, name string) error {
 	begin := time.Now()
-	root, err := moduleRoot(ctx)
+	root, err := source.Root(ctx)
+	if err != nil {
+		return err
+	}
+	archive, err := open(ctx, root, name)
 	if err != nil {
 		return err
 	}
@@ -38,8 +46,7 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(scratch)
 
-	source := filepath.Join(scratch, "serverless_function_source_code")
-	binary, err := build(ctx, root, source)
+	binary, err := build(ctx, root, archive, filepath.Join(scratch, "serverless_function_source_code"))
 	if err != nil {
 		return err
 	}
@@ -62,4 +69,20 @@ func run(ctx context.Context) error {
 	}
 	fmt.Printf("ok  an unknown function refuses to start\ndeployable (%.0fs)\n", time.Since(begin).Seconds())
 	return nil
+}
+
+// open returns the archive to replay.
+func open(ctx context.Context, root, name string) ([]byte, error) {
+	if name != "" {
+		archive, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read the archive: %w", err)
+		}
+		return archive, nil
+	}
+	files, err := source.Tree(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	return source.Zip(files)
 }

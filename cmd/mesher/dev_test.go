@@ -62,6 +62,9 @@ func TestDev_TakesANewcomerFromStartToFirstEvent(t *testing.T) {
 	}
 	shows("events", "error", a.Accepted[0].EventID)
 	shows("issues", "error", "1")
+	if out, code := runProgram(t, home, "alerts"); code != 0 || !strings.Contains(out, "(no alerts yet)") {
+		t.Errorf("mesher alerts ends with %d:\n%s", code, out)
+	}
 	for ref, want := range map[string]int{"first": 0, "local/first": 0, "nothing": 1} {
 		if out, code := runProgram(t, home, "events", "-project", ref); code != want || strings.Contains(out, "Hello, Mesher") != (want == 0) {
 			t.Errorf("mesher events -project %s ends with %d:\n%s", ref, code, out)

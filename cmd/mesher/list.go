@@ -18,7 +18,7 @@ import (
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
-// listFlags reads the flags that both lists have.
+// listFlags reads the flags that all lists have.
 func listFlags(name string, args []string) (project string, limit int, err error) {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.StringVar(&project, "project", "", "id or slug of the project, or organization/project; by default that of the platform on this machine, else all")
@@ -63,6 +63,26 @@ func runIssues(ctx context.Context, args []string, out io.Writer) error {
 		from mesher.issues i
 		where ($1::uuid is null or i.project_id = $1::uuid)
 		order by i.last_seen desc, i.id desc limit $2`)
+}
+
+func runMonitors(ctx context.Context, args []string, out io.Writer) error {
+	// Those that are the organization's, of no project, are shown with whatever project is asked for.
+	return list(ctx, "monitors", args, out, "STATUS\tSINCE\tKIND\tMONITOR", `
+		select case when m.enabled then m.status else 'disabled' end, to_char(m.status_since at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), m.kind, m.name
+		from mesher.monitors m
+		where ($1::uuid is null or m.project_id = $1::uuid or m.project_id is null
+			and m.organization_id = (select p.organization_id from mesher.projects p where p.id = $1::uuid))
+		order by array_position(array['down', 'degraded', 'unknown', 'healthy'], m.status), m.status_since desc, m.id limit $2`)
+}
+
+// runAlerts shows those of no project, about monitors of the organization, with whatever project is asked for.
+func runAlerts(ctx context.Context, args []string, out io.Writer) error {
+	return list(ctx, "alerts", args, out, "RAISED\tSTATUS\tSEVERITY\tALERT", `
+		select to_char(a.started_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), a.status, a.severity, a.title
+		from mesher.alert_events a
+		where ($1::uuid is null or a.project_id = $1::uuid or a.project_id is null
+			and a.organization_id = (select p.organization_id from mesher.projects p where p.id = $1::uuid))
+		order by a.started_at desc, a.id desc limit $2`)
 }
 
 // list prints the rows of a query, which are four texts each, under a heading.

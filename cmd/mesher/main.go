@@ -24,6 +24,8 @@ func commands() []command {
 		{"dev", "run the whole platform on this machine", runDev},
 		{"events", "list the newest events", runEvents},
 		{"issues", "list the issues that were active last", runIssues},
+		{"monitors", "list what is watched, and how it was found", runMonitors},
+		{"alerts", "list what alert rules found last", runAlerts},
 		{"setup", "prepare a database for a deployment", runSetup},
 		{"migrate", "bring a database's schema up to date", runMigrate},
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
@@ -31,6 +33,7 @@ func commands() []command {
 		{"jobs", "list the schedule; run, pause, resume and sync its jobs", runJobs},
 		{"notifications", "list mails that wait or failed, and send one again", runNotifications},
 		{"audit", "list who did what", runAudit},
+		{"retention", "remove what is older than it is to be kept, or say what that is (-dry-run)", runRetention},
 		{"doctor", "look at an installation from end to end, and say what to do about what is wrong", runDoctor},
 		{"bench", "measure a platform: COPY, Store and the whole path side by side; bench query: its queries", runBench},
 	}

@@ -136,15 +136,8 @@ func (m *migrate) list(all []postgres.Migration, err error) error {
 
 // openDatabase connects to DATABASE_URL if that is set, else to the database of the platform on this machine.
 func openDatabase(ctx context.Context) (*pgxpool.Pool, error) {
-	lookup := env.Lookup(func(name string) (string, bool) {
-		if v, ok := env.OS(name); ok && v != "" || name != "DATABASE_URL" {
-			return v, ok
-		}
-		info, err := local.ReadInfo(home())
-		return info.DatabaseURL, err == nil
-	})
 	var cfg postgres.Config
-	if err := env.Read(lookup, &cfg); err != nil {
+	if err := env.Read(lookupDatabase, &cfg); err != nil {
 		return nil, fmt.Errorf("find the database (is the platform running? make run): %w", err)
 	}
 	pool, err := postgres.Open(ctx, cfg)
@@ -152,4 +145,14 @@ func openDatabase(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	return pool, nil
+}
+
+// lookupDatabase finds settings in the environment, and the database of the platform on this machine unless DATABASE_URL is
+// set.
+func lookupDatabase(name string) (string, bool) {
+	if v, ok := env.OS(name); ok && v != "" || name != "DATABASE_URL" {
+		return v, ok
+	}
+	info, err := local.ReadInfo(home())
+	return info.DatabaseURL, err == nil
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/quotedprintable"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -158,6 +161,7 @@ func TestSecrets_AreNowhere(t *testing.T) {
 			_, _ = send(address, key, []byte(`{"message":"from Ada","level":"error","timestamp":1}`))
 		}
 	}
+	u.channels(t, session, org)
 	u.does(t, "POST", "/auth/v1/logout", session, nil, http.StatusNoContent)
 
 	wait(t, "no mail is on its way", func() bool {
@@ -176,8 +180,60 @@ func TestSecrets_AreNowhere(t *testing.T) {
 			}
 		}
 	}
-	if len(secrets) < 22 {
+	if len(secrets) < 30 {
 		t.Errorf("the run made only %d secrets", len(secrets))
+	}
+}
+
+// channels makes a channel of each kind that has secrets, with a receiver that refuses everything and repeats what it was sent,
+// and has each tested.
+func (u *person) channels(t *testing.T, session, org string) {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, "%s %v %s", r.URL, r.Header, body)
+	}))
+	t.Cleanup(receiver.Close)
+	secret := func(what string) string {
+		u.secrets[what] = strings.ReplaceAll(what, " ", "-") + "-" + rand.Text()
+		return u.secrets[what]
+	}
+	routing := strings.ToLower(rand.Text() + rand.Text())[:32]
+	u.secrets["routing key"] = routing
+	path := "/api/v1/organizations/" + org + "/channels"
+	var tests []string
+	for _, leads := range []map[string]any{
+		{"slack": map[string]any{"url": receiver.URL + "/" + secret("path of Slack")}},
+		{"discord": map[string]any{"url": receiver.URL + "/" + secret("path of Discord")}},
+		{"pagerduty": map[string]any{"url": receiver.URL + "/v2/enqueue", "routing_key": routing}},
+		{"webhook": map[string]any{
+			"url":     receiver.URL + "/in?token=" + secret("query of a webhook"),
+			"headers": []map[string]any{{"name": "Authorization", "value": "Bearer " + secret("header of a webhook")}},
+		}},
+		{"slack": map[string]any{"url": "https://hooks.example.com/" + secret("path that is refused")}},
+	} {
+		leads["name"] = "Channel"
+		want := http.StatusCreated
+		if len(tests) == 4 {
+			want = http.StatusBadRequest
+		}
+		made := u.does(t, "POST", path, session, leads, want, "Idempotency-Key", fmt.Sprint("channel ", len(tests)))
+		if want != http.StatusCreated {
+			break
+		}
+		at := "/api/v1/channels/" + made["channel"].(map[string]any)["id"].(string)
+		if signing, ok := made["signing_secret"].(string); ok {
+			u.secrets["signing secret"] = signing
+			u.secrets["next signing secret"] = u.does(t, "POST", at+"/rotate-secret", session, nil, http.StatusCreated)["signing_secret"].(string)
+		}
+		test := u.does(t, "POST", at+"/test", session, nil, http.StatusAccepted)
+		tests = append(tests, at+"/deliveries/"+test["id"].(string))
+	}
+	for _, test := range tests {
+		wait(t, "the test of a channel fails", func() bool {
+			return u.does(t, "GET", test, session, nil, http.StatusOK)["status"] == "failed"
+		})
 	}
 }
 

@@ -119,6 +119,9 @@ func TestSetup_CreatesAnOwner(t *testing.T) {
 	name := key[:9] + "…" + key[37:]
 	want := []string{
 		"acme organization.create organization t Acme", "acme project.create project t Shop", "acme key.create key t " + name,
+		"acme monitor.create monitor t Mesher: database", "acme monitor.create monitor t Mesher: queue",
+		"acme monitor.create monitor t Mesher: dead letters", "acme monitor.create monitor t Mesher: partitions",
+		"acme monitor.create monitor t Mesher: scheduled jobs",
 		"acme user.create user t Anna@Example.com", "acme member.add member t Anna@Example.com",
 	}
 	if diff := cmp.Diff(want, trail(t, db)); diff != "" {

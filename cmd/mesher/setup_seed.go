@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -20,7 +22,7 @@ const ingestPlaceholder = "INGEST_HOST"
 // is asked for.
 func (s *setup) seed(ctx context.Context, tx pgx.Tx, _ *pgTarget) (lines []string, err error) {
 	for _, step := range []func(context.Context, pgx.Tx) (string, error){
-		s.seedOrganization, s.seedProject, s.seedKey, s.seedOwner,
+		s.seedOrganization, s.seedProject, s.seedKey, s.seedOwner, s.seedMonitors,
 	} {
 		line, err := step(ctx, tx)
 		if err != nil {
@@ -100,6 +102,24 @@ func (s *setup) seedKey(ctx context.Context, tx pgx.Tx) (string, error) {
 		secret{name: "MESHER_DSN", value: "https://" + key + "@" + ingestPlaceholder + "/" + strconv.FormatInt(s.first.Number, 10)},
 	)
 	return "API key " + k.Name() + " created", nil
+}
+
+// seedMonitors has the platform's own parts watched.
+func (s *setup) seedMonitors(ctx context.Context, tx pgx.Tx) (string, error) {
+	made, err := monitor.EnsurePlatform(ctx, tx, s.in.ID, time.Now())
+	if err != nil {
+		return "", err
+	}
+	for _, m := range made {
+		if err := tenant.Record(ctx, tx, s.in.ID, s.who, "monitor.create", tenant.Target{Kind: "monitor", ID: m.ID, Name: m.Name},
+			particulars{"kind": m.Kind, "config": m.Config}); err != nil {
+			return "", err
+		}
+	}
+	if len(made) == 0 {
+		return "all parts of the platform are watched already", nil
+	}
+	return fmt.Sprintf("monitors of %d parts of the platform created", len(made)), nil
 }
 
 func madeOrFound(created bool) string {

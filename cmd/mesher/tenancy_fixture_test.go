@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -97,6 +98,13 @@ func newTenant(t *testing.T, p *platform, db *pgxpool.Pool) *tenantFixture {
 	f.ids["issue_id"], f.ids["fingerprint"] = f.newIssue(t)
 	f.ids["other_issue_id"], _ = f.newIssue(t)
 	f.ids["event_id"] = f.newEvent(t)
+	monitor := f.create(t, base+"/monitors", `{"name":"Job","kind":"heartbeat","config":{"heartbeat":{"cron":"0 3 * * *"}}}`)["monitor"].(map[string]any)
+	f.ids["monitor_id"] = monitor["id"].(string)
+	channel := f.create(t, base+"/channels", `{"name":"Hook","webhook":{"url":"https://hooks.example.com/in"}}`)
+	f.ids["channel_id"] = channel["channel"].(map[string]any)["id"].(string)
+	f.ids["delivery_id"] = f.newDelivery(t)
+	f.ids["rule_id"] = f.create(t, "/api/v1/projects/"+f.ids["project_id"]+"/rules", `{"name":"Problems","kind":"new_issue"}`)["id"].(string)
+	f.ids["alert_id"] = f.newAlert(t)
 	return f
 }
 
@@ -122,6 +130,17 @@ func (f *tenantFixture) newIssue(t *testing.T) (id, fingerprint string) {
 	return id, fingerprint
 }
 
+// newDelivery stores that the channel was told something, and returns the id.
+func (f *tenantFixture) newDelivery(t *testing.T) string {
+	t.Helper()
+	id := uuid.Must(uuid.NewV7()).String()
+	_, err := f.db.Exec(t.Context(), `
+		insert into mesher.notifications (id, organization_id, channel, template, recipient, channel_id, status)
+		values ($1::uuid, $2::uuid, 'webhook', 'test', 'Hook', $3::uuid, 'sent')`, id, f.ids["organization_id"], f.ids["channel_id"])
+	fatal(t, err)
+	return id
+}
+
 // newEvent stores an event of the fingerprint and the user u1, and returns its id.
 func (f *tenantFixture) newEvent(t *testing.T) string {
 	t.Helper()
@@ -133,6 +152,17 @@ func (f *tenantFixture) newEvent(t *testing.T) string {
 		f.ids["project_id"], at, id, f.ids["fingerprint"])
 	fatal(t, err)
 	return id
+}
+
+// newAlert raises an alert of the rule, about the issue, and returns its id.
+func (f *tenantFixture) newAlert(t *testing.T) string {
+	t.Helper()
+	rule, subject := uuid.MustParse(f.ids["rule_id"]), uuid.MustParse(f.ids["issue_id"])
+	_, err := alert.Create(t.Context(), f.db, alert.New{RuleID: rule, Subject: subject, Title: "Problem", IssueID: subject, At: time.Now()})
+	fatal(t, err)
+	a, err := alert.FindActive(t.Context(), f.db, uuid.MustParse(f.ids["organization_id"]), rule, subject)
+	fatal(t, err)
+	return a.ID.String()
 }
 
 // create makes something as the owner and returns the answer.
@@ -182,7 +212,14 @@ func (f *tenantFixture) state(t *testing.T) string {
 		"select to_jsonb(f) from mesher.issue_fingerprints f join mesher.projects p on p.id = f.project_id where p.organization_id = $1",
 		"select to_jsonb(e) from mesher.events e join mesher.projects p on p.id = e.project_id where p.organization_id = $1",
 		"select to_jsonb(a) from mesher.issue_activity a join mesher.projects p on p.id = a.project_id where p.organization_id = $1",
+		"select to_jsonb(c) from mesher.alert_channels c where organization_id = $1",
+		"select to_jsonb(n) from mesher.notifications n where organization_id = $1 and channel_id is not null",
 		"select to_jsonb(m) from mesher.memberships m where organization_id = $1",
+		"select to_jsonb(m) from mesher.monitors m where organization_id = $1",
+		"select to_jsonb(c) from mesher.service_health_checks c join mesher.monitors m on m.id = c.monitor_id where m.organization_id = $1",
+		"select to_jsonb(r) from mesher.alert_rules r where organization_id = $1",
+		"select to_jsonb(c) from mesher.alert_rule_channels c join mesher.alert_rules r on r.id = c.rule_id where r.organization_id = $1",
+		"select to_jsonb(a) from mesher.alert_events a where organization_id = $1",
 		"select to_jsonb(i) from mesher.invitations i where organization_id = $1",
 		"select to_jsonb(s) - 'last_seen_at' from mesher.sessions s join mesher.memberships m using (user_id) where m.organization_id = $1 and s.id::text = '" + f.ids["session_id"] + "'",
 		"select to_jsonb(k) - 'last_used_at' from mesher.personal_access_tokens k join mesher.memberships m using (user_id) where m.organization_id = $1 and k.id::text = '" + f.ids["token_id"] + "'",

@@ -98,6 +98,16 @@ var bodies = map[string]string{
 	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
 	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
 	"erase-user":          `{"user_id":"u1"}`,
+	"create-monitor":      `{"name":"Another","kind":"tcp","config":{"tcp":{"host":"example.com","port":443}}}`,
+	"update-monitor":      `{"name":"Renamed"}`,
+	"create-channel":      `{"name":"Another","slack":{"url":"https://hooks.slack.com/services/a"}}`,
+	"update-channel":      `{"name":"Renamed"}`,
+
+	"create-project-rule":      `{"name":"New issues","kind":"new_issue"}`,
+	"create-organization-rule": `{"name":"Monitors","kind":"monitor"}`,
+	"dry-run-project-rule":     `{"name":"New issues","kind":"new_issue"}`,
+	"update-rule":              `{"name":"Renamed"}`,
+	"resolve-alert":            `{"why":"done"}`,
 }
 
 // call makes one request and returns the status and the code of the problem, if it is one.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,16 @@ var bodies = map[string]string{
 	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
 	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
 	"erase-user":          `{"user_id":"u1"}`,
+	"create-monitor":      `{"name":"x","kind":"tcp","config":{"tcp":{"host":"example.com","port":443}}}`,
+	"update-monitor":      `{"name":"x"}`,
+	"create-channel":      `{"name":"x","slack":{"url":"https://hooks.slack.com/services/a"}}`,
+	"update-channel":      `{"name":"x"}`,
+
+	"create-project-rule":      `{"name":"x","kind":"new_issue"}`,
+	"create-organization-rule": `{"name":"x","kind":"monitor"}`,
+	"dry-run-project-rule":     `{"name":"x","kind":"new_issue"}`,
+	"update-rule":              `{"name":"x"}`,
+	"resolve-alert":            `{"why":"x"}`,
 }
 
 // estate is an organization with one of everything.
@@ -54,11 +65,15 @@ func (b *bundle) estate(t *testing.T, name string) estate {
 	k := b.key(t, p, "key")
 	i, err := tenant.Invite(t.Context(), b.app, e.organization.ID, "guest@example.com", tenant.Member, e.owner.ID, tenant.Owner)
 	must(t, err)
-	e.ids = strings.NewReplacer("{organization_id}", e.organization.ID.String(), "{user_id}", e.other.ID.String(),
+	hook, test := b.hook(t, e.organization)
+	rule := b.rule(t, p, "problems")
+	e.ids = strings.NewReplacer("{rule_id}", rule.ID.String(), "{alert_id}", b.raise(t, rule, "problem", time.Now()),
+		"{organization_id}", e.organization.ID.String(), "{user_id}", e.other.ID.String(),
 		"{invitation_id}", i.ID.String(), "{project_id}", p.ID.String(), "{key_id}", k.ID.String(), "{token_id}", uuid.NewString(),
 		"{issue_id}", b.issue(t, p, "first").String(), "{other_issue_id}", b.issue(t, p, "second").String(),
 		"{fingerprint}", fingerprint("first", 1).String(), "{event_id}", b.event(t, p, "first", "u2").String(),
-		"{job}", "retention")
+		"{job}", "retention", "{monitor_id}", b.heartbeat(t, e.organization).String(),
+		"{channel_id}", hook.String(), "{delivery_id}", test.String())
 	return e
 }
 

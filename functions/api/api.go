@@ -11,12 +11,16 @@ import (
 	"net/http"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/monitor"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/scheduler"
+	"github.com/mesherhq/mesher/shared/secret"
 )
 
 // Prefix is what every path of the interface begins with.
@@ -31,7 +35,10 @@ type Function struct {
 	hasher *account.Hasher
 	open   bool // everybody may make organizations
 
+	channels  *alert.Channels
 	operators operators
+	limits    alert.Limits
+	monitors  monitor.Keeper
 	schedule  *scheduler.Client // nil: it is not known where the schedule is deployed
 }
 
@@ -77,17 +84,34 @@ func New(cfg Config, pool *postgres.Pool, out *outbox.Outbox, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	channels, err := alert.NewChannels(cfg.Channels)
+	if err != nil {
+		return nil, err
+	}
 	named, err := readOperators(cfg.Operators)
 	if err != nil {
 		return nil, err
 	}
-	f := &Function{pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named}
+	guard, err := outbound.NewPolicy(cfg.Channels.Outbound)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := secret.NewSealer(cfg.Channels.Seal)
+	if err != nil {
+		return nil, err
+	}
+	f := &Function{
+		pool: pool, outbox: out, log: log, hasher: hasher, open: cfg.Registration == registrationOpen, operators: named,
+		limits: cfg.Alerts, channels: channels, monitors: monitor.Keeper{Guard: guard, Sealer: sealer},
+	}
 	f.api = rest.New(rest.Options{
 		Title: "Mesher", Description: description, Prefix: Prefix, Config: cfg.Rest, Pool: pool, Log: log,
 	})
 	for _, add := range []func(){
 		f.userRoutes, f.tokenRoutes, f.organizationRoutes, f.memberRoutes, f.invitationRoutes, f.projectRoutes,
-		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes,
+		f.keyRoutes, f.auditRoutes, f.issueRoutes, f.eventRoutes, f.overviewRoutes, f.eraseRoutes, f.monitorRoutes,
+		f.channelRoutes,
+		f.ruleRoutes, f.alertRoutes,
 		f.platformRoutes,
 	} {
 		add()

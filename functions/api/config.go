@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
@@ -17,6 +18,8 @@ type Config struct {
 	Rest      rest.Config
 	Passwords account.PasswordConfig
 	Outbox    outbox.Config
+	Channels  alert.ChannelConfig
+	Alerts    alert.Limits
 	Schedule  scheduler.Config
 
 	Registration string `env:"REGISTRATION" envDefault:"" doc:"open: anybody may register; invite: only who is invited; empty: open until there is a first user"`

@@ -20,8 +20,10 @@ import (
 
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/pgtest"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -77,7 +79,8 @@ func setup(t *testing.T, registration ...string) *bundle {
 	t.Helper()
 	db := pgtest.New(t)
 	b := &bundle{Database: db, admin: db.Pool(t, pgtest.Admin), app: db.Pool(t, pgtest.App), queue: new(queue)}
-	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Registration: strings.Join(registration, ""), Operators: []string{"root@example.com"}}
+	cfg := api.Config{Rest: rest.Config{Sessions: sessions, Hops: 1}, Passwords: cheap, Alerts: alert.Limits{Rules: 100}, Channels: channelConfig(), Registration: strings.Join(registration, "")}
+	cfg.Operators = []string{"root@example.com", "operator@example.com"}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	f, err := api.New(cfg, b.app, outbox.New(b.app, b.queue, log), log)
 	must(t, err)
@@ -159,6 +162,29 @@ func (b *bundle) key(t *testing.T, p tenant.Project, label string) tenant.Key {
 	k, _, err := tenant.IssueKey(t.Context(), b.app, p.ID, tenant.KeySpec{Label: label})
 	must(t, err)
 	return k
+}
+
+// rule makes an alert rule about new issues.
+func (b *bundle) rule(t *testing.T, p tenant.Project, name string) alert.Rule {
+	t.Helper()
+	var r alert.Rule
+	must(t, postgres.InTx(t.Context(), b.app, func(tx postgres.Tx) (err error) {
+		place := alert.Place{OrganizationID: p.OrganizationID, ProjectID: p.ID}
+		r, err = alert.CreateRule(t.Context(), tx, place, alert.NewIssue, alert.RuleChange{Name: &name}, alert.Limits{Rules: 100}, time.Now())
+		return err
+	}))
+	return r
+}
+
+// raise raises an alert of a rule and returns its id.
+func (b *bundle) raise(t *testing.T, r alert.Rule, title string, at time.Time) string {
+	t.Helper()
+	subject := uuid.New()
+	_, err := alert.Create(t.Context(), b.app, alert.New{RuleID: r.ID, Subject: subject, Title: title, IssueID: subject, At: at})
+	must(t, err)
+	a, err := alert.FindActive(t.Context(), b.app, r.OrganizationID, r.ID, subject)
+	must(t, err)
+	return a.ID.String()
 }
 
 // answer is what came back.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,9 +20,11 @@ import (
 
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/grouping"
+	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/tenant"
 	"github.com/mesherhq/mesher/shared/topic"
@@ -45,7 +48,9 @@ type Function struct {
 	grouping  *compiled[*grouping.Rules]
 	tools     sync.Pool // of *tools
 	batcher   *batch.Batcher[uuid.UUID, line]
-	now       func() time.Time
+	checkIns  *batch.Batcher[uuid.UUID, monitor.CheckIn]
+	beats     *beats
+	now       clock.Clock
 }
 
 // Build makes the function from its settings, as boot calls it.
@@ -57,7 +62,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 	return New(ctx, cfg, log)
 }
 
-// New returns the function. Nothing is connected yet.
+// New returns the function, which lives in the time of clock.Of(ctx). Nothing is connected yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	cfg.Database.Application = "mesher ingest"
 	pool, err := postgres.Open(ctx, cfg.Database)
@@ -74,14 +79,15 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 		pool.Close()
 		return nil, errors.Join(err, pub.Close())
 	}
+	now := clock.Of(ctx)
 	f := &Function{
 		cfg: cfg, log: log, pool: pool, topic: pub,
-		keys:      newKeys(lookups(pool)),
+		keys:      newKeys(lookups(pool), now),
 		limits:    newLimits(),
 		shares:    newShares(web.NewBudget(cfg.Memory), cfg.Memory/shareOf),
 		scrubbing: newCompiled(log, compileScrubbing),
 		grouping:  newCompiled(log, compileGrouping),
-		now:       time.Now,
+		now:       now,
 	}
 	f.usage = newUsage(pool, log, f.limits)
 	f.batcher = batch.New(batch.Config{
@@ -93,6 +99,8 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 		Retry:   func(err error) bool { return fault.Is(err, fault.Unavailable) },
 		Backoff: 50 * time.Millisecond, BackoffMax: time.Second,
 	}, p.flush)
+	f.checkIns = newCheckIns(pool, cfg)
+	f.beats = newBeats(pool, cfg)
 	return f, nil
 }
 
@@ -111,6 +119,10 @@ func (f *Function) Close(ctx context.Context) {
 
 // ServeHTTP takes events in every format, at any path that addressOf knows.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, HeartbeatPath); ok {
+		f.heartbeat(w, r, rest)
+		return
+	}
 	web.Handler(f.log, f.serve).ServeHTTP(w, r)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/monitor"
 	"github.com/mesherhq/mesher/shared/tenant"
 	"github.com/mesherhq/mesher/shared/web"
 )
@@ -45,6 +46,7 @@ type intake struct {
 	tooLarge int
 	usage    tenant.Usage
 	others   map[string]int64 // what came besides events, by type
+	checkIns []monitor.CheckIn
 
 	release  func() // of the lease
 	reported func() // waits for the usage report that the request makes

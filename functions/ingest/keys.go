@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -25,7 +26,7 @@ const (
 // older than keyFresh serves only while the database cannot be reached.
 type keys struct {
 	find   func(context.Context, tenant.KeyHash) (tenant.Access, error)
-	now    func() time.Time
+	now    clock.Clock
 	flight singleflight.Group
 
 	mu      sync.Mutex
@@ -43,9 +44,9 @@ type refusedKey struct {
 	until time.Time
 }
 
-func newKeys(find func(context.Context, tenant.KeyHash) (tenant.Access, error)) *keys {
+func newKeys(find func(context.Context, tenant.KeyHash) (tenant.Access, error), now clock.Clock) *keys {
 	return &keys{
-		find: find, now: time.Now,
+		find: find, now: now,
 		known: make(map[tenant.KeyHash]knownKey), refused: make(map[tenant.KeyHash]refusedKey),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
@@ -42,8 +43,7 @@ type keyTest struct {
 
 func newKeyTest() *keyTest {
 	k := &keyTest{register: &register{access: map[tenant.KeyHash]tenant.Access{}}, clock: time.Unix(1e9, 0)}
-	k.keys = newKeys(k.register.find)
-	k.now = func() time.Time { return k.clock }
+	k.keys = newKeys(k.register.find, func() time.Time { return k.clock })
 	return k
 }
 
@@ -203,7 +203,7 @@ func TestKeys_OneLookUpForAllThatWait(t *testing.T) {
 			case <-ctx.Done():
 				return tenant.Access{}, ctx.Err()
 			}
-		})
+		}, clock.Of(t.Context()))
 		key := tenant.NewKey()
 		var wg sync.WaitGroup
 		// The client of the request that does the look-up goes away.
@@ -231,7 +231,7 @@ func TestKeys_LookUpIsBoundedInTime(t *testing.T) {
 		k := newKeys(func(ctx context.Context, _ tenant.KeyHash) (tenant.Access, error) {
 			<-ctx.Done()
 			return tenant.Access{}, ctx.Err()
-		})
+		}, clock.Of(t.Context()))
 		start := time.Now()
 		_, err := k.access(t.Context(), tenant.NewKey())
 		if took := time.Since(start); !fault.Is(err, fault.Unavailable) || took != lookupTimeout {

@@ -92,7 +92,8 @@ func (f *Function) read(ctx context.Context, in *intake, body []byte, read readF
 	return read(in, body)
 }
 
-// publish publishes the items that the limits leave room for and waits for it, then counts what became of everything.
+// publish publishes the items that the limits leave room for and waits for it, stores check-ins, then counts what became of
+// everything.
 // What the client is to know of limits is in the header of w then, whatever is answered.
 func (f *Function) publish(w http.ResponseWriter, in *intake) {
 	if in.unread {
@@ -101,6 +102,7 @@ func (f *Function) publish(w http.ResponseWriter, in *intake) {
 	admitted, why := f.limits.admit(&in.access, len(in.items), len(in.items)+in.shed, in.now)
 	in.cut(admitted, why)
 	in.settle(f.batcher.Do(in.access.ProjectID, in.items))
+	f.storeCheckIns(in)
 	f.limits.release(&in.access, admitted-int(in.usage.Accepted), in.now)
 	in.conclude(w.Header())
 	f.usage.add(in.access, in.usage, in.now)

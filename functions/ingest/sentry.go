@@ -83,6 +83,9 @@ func (in *intake) readEnvelope(env sentry.Envelope) error {
 	from := sentry.Source{EventID: env.EventID, ReceivedAt: in.now}
 	for i, item := range env.Items {
 		kind := sentry.TypeOf(item.Type)
+		if kind.Action == sentry.Watched {
+			in.watch(item.Payload)
+		}
 		if kind.Action != sentry.Stored {
 			in.otherItem(kind, item)
 			continue

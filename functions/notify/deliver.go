@@ -2,11 +2,13 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
@@ -15,15 +17,27 @@ import (
 // settlePause is the time between two tries to note the end of a delivery.
 const settlePause = 250 * time.Millisecond
 
-// deliver delivers one notification. It returns nil when its message needs no other delivery.
+// deliver delivers one notification. It returns nil when its message needs no other delivery: what has to be tried again is
+// put off in the outbox, not in the queue, whose pauses are everybody's.
 func (f *Function) deliver(ctx context.Context, id uuid.UUID) error {
 	// A delivery that has begun is ended whether or not the queue waits for it: half a delivery may be a mail
 	// that nobody knows of.
 	whole := context.WithoutCancel(ctx)
-	if err := f.begin(ctx); err != nil {
-		return err
+	route, err := outbox.RouteOf(ctx, f.pool, id)
+	switch {
+	case err != nil:
+		return fault.Wrap(err, fault.Unavailable, "the notification could not be looked up now")
+	case route.Channel == "":
+		return nil
 	}
-	defer func() { <-f.slots }()
+	leave, ok, err := f.begin(ctx, route)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return f.delay(ctx, id)
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(whole, deliverMost)
 	defer cancel()
 	d, outcome, err := outbox.Claim(ctx, f.pool, id)
@@ -32,62 +46,119 @@ func (f *Function) deliver(ctx context.Context, id uuid.UUID) error {
 		return fault.Wrap(err, fault.Unavailable, "the notification could not be claimed now")
 	case outcome == outbox.Busy:
 		return fault.New(fault.Unavailable, "the notification is being delivered already").After(retryAfter)
-	case outcome == outbox.Over:
+	case outcome != outbox.Claimed:
 		return nil
 	}
-	skipped, err := f.tell(ctx, d)
-	return f.settle(whole, d, skipped, err)
+	return f.settle(whole, d, f.tell(ctx, d))
 }
 
-// begin waits until one more notification may be delivered. Nothing is claimed and no token issued before.
-func (f *Function) begin(ctx context.Context) error {
+// delay puts a notification off whose channel is busy.
+func (f *Function) delay(ctx context.Context, id uuid.UUID) error {
+	if err := outbox.Delay(ctx, f.pool, id, clock.Of(ctx)().Add(laneBusy)); err != nil {
+		return fault.Wrap(err, fault.Unavailable, "the notification could not be put off")
+	}
+	return nil
+}
+
+// begin waits until one more notification may be delivered there, and returns what has to be called afterwards; false: its
+// channel is busy. Nothing is claimed and no token issued before.
+func (f *Function) begin(ctx context.Context, to outbox.Route) (leave func(), ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, waitMost)
 	defer cancel()
+	if to.ChannelID == uuid.Nil || to.ParentID != uuid.Nil {
+		leave, err = take(ctx, f.mails)
+		return leave, err == nil, err
+	}
+	out, ok := f.lanes.enter(ctx, to.ChannelID)
+	if !ok {
+		return nil, false, nil
+	}
+	done, err := take(ctx, f.calls)
+	if err != nil {
+		out()
+		return nil, false, err
+	}
+	return func() { done(); out() }, true, nil
+}
+
+// take waits for one of the slots until ctx ends.
+func take(ctx context.Context, slots chan struct{}) (leave func(), err error) {
 	select {
-	case f.slots <- struct{}{}:
-		return nil
+	case slots <- struct{}{}:
+		return func() { <-slots }, nil
 	case <-ctx.Done():
-		return fault.New(fault.Unavailable, "too many notifications are being delivered").After(retryAfter)
+		return nil, fault.New(fault.Unavailable, "too many notifications are being delivered").After(retryAfter)
 	}
 }
 
-// tell makes the mail and hands it over, or returns why there is nothing to tell.
-func (f *Function) tell(ctx context.Context, d outbox.Delivery) (skipped string, err error) {
-	l, skipped, err := f.writer.write(ctx, d)
-	if err != nil || skipped != "" {
-		return skipped, err
+// told is what came of telling. Its zero value is that it was told.
+type told struct {
+	err      error         // an error whose kind is acknowledged (fault.Kind.Ack) is for good, any other may pass
+	skipped  string        // why there is nothing to tell
+	wait     time.Duration // how long it has to wait for another notification
+	done     bool          // what became of it is noted already
+	combined bool
+	publish  []uuid.UUID
+	try      *outbox.Try
+}
+
+// tell makes a claimed notification known to whom it is for.
+func (f *Function) tell(ctx context.Context, d outbox.Delivery) told {
+	if d.ChannelID != uuid.Nil {
+		return f.tellChannel(ctx, d)
 	}
-	return "", f.mailer.send(ctx, l)
+	l, skipped, err := f.writer.write(ctx, d)
+	if err == nil && skipped == "" {
+		err = f.mailer.send(ctx, l)
+	}
+	return told{skipped: skipped, err: err}
 }
 
 // settle notes what came of a delivery.
-func (f *Function) settle(ctx context.Context, d outbox.Delivery, skipped string, failure error) error {
+func (f *Function) settle(ctx context.Context, d outbox.Delivery, t told) error {
 	ctx, cancel := context.WithTimeout(ctx, settleMost)
 	defer cancel()
-	if failure == nil {
-		status := outbox.Sent
-		if skipped != "" {
-			status = outbox.Skipped
-		}
-		return persist(ctx, func() error { return outbox.Finish(ctx, f.pool, d.ID, status, skipped) })
+	if len(t.publish) > 0 {
+		defer f.outbox.Publish(ctx, t.publish...)
 	}
-	reason := scrub(failure.Error())
-	old := f.now().Sub(d.CreatedAt) > giveUp
-	if fault.KindOf(failure).Ack() || old {
-		f.log.ErrorContext(ctx, "a notification cannot be delivered and is given up",
-			"notification", d.ID, "template", d.Template, "attempts", d.Attempt, "error", reason)
-		return persist(ctx, func() error { return outbox.Finish(ctx, f.pool, d.ID, outbox.Failed, reason) })
+	if t.done {
+		return nil
 	}
-	f.log.WarnContext(ctx, "a notification is not delivered and is tried again",
-		"notification", d.ID, "template", d.Template, "attempt", d.Attempt, "error", reason)
-	err := persist(ctx, func() error { return outbox.Release(ctx, f.pool, d.ID, reason) })
-	if err != nil {
-		f.log.WarnContext(ctx, "a notification is not released and waits for its claim to end", "notification", d.ID, "error", err)
+	end, now := f.end(ctx, d, t), clock.Of(ctx)()
+	if end.Status == outbox.Pending && end.Again.IsZero() {
+		end.Again = now
 	}
-	if fault.KindOf(failure) != fault.Internal {
-		return failure
+	return persist(ctx, func() error { return outbox.Settle(ctx, f.pool, d, end) })
+}
+
+// end decides what is to become of a notification.
+func (f *Function) end(ctx context.Context, d outbox.Delivery, t told) outbox.End {
+	end, now := outbox.End{Try: t.try, Combined: t.combined}, clock.Of(ctx)()
+	switch {
+	case t.wait > 0:
+		end.Status, end.Reason, end.Again = outbox.Pending, "it waits for the news before it", now.Add(t.wait)
+		return end
+	case t.skipped != "":
+		end.Status, end.Reason = outbox.Skipped, t.skipped
+		return end
+	case t.err == nil:
+		end.Status = outbox.Sent
+		return end
 	}
-	return fault.Wrap(failure, fault.Unavailable, "the notification could not be delivered now")
+	end.Reason = scrub(t.err.Error())
+	attributes := []any{"notification", d.ID, "template", d.Template, "attempt", d.Attempt, "error", end.Reason}
+	if fault.KindOf(t.err).Ack() || late(d, now) {
+		f.log.ErrorContext(ctx, "a notification cannot be delivered and is given up", attributes...)
+		end.Status = outbox.Failed
+		return end
+	}
+	f.log.WarnContext(ctx, "a notification is not delivered and is tried again", attributes...)
+	var asked *fault.Error
+	end.Status, end.Again = outbox.Pending, now.Add(pauseAfter(d.Attempt, 0))
+	if errors.As(t.err, &asked) {
+		end.Again = now.Add(pauseAfter(d.Attempt, asked.RetryAfter))
+	}
+	return end
 }
 
 // persist writes what became of a delivery, again and again until the database takes or refuses it or ctx ends.
@@ -118,7 +189,7 @@ func pause(ctx context.Context) bool {
 // A mail server may repeat anything of a mail in its answer. What a link's token looks like and every address is
 // taken out of it.
 var (
-	tokenLike   = regexp.MustCompile(`msho_\w*`)
+	tokenLike   = regexp.MustCompile(`msh[a-z]_\w*`)
 	addressLike = regexp.MustCompile(`[^\s<>"',;:]+@[^\s<>"',;]+`)
 )
 

@@ -3,6 +3,8 @@ package notify
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,10 +20,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/local/pubsub"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/pgtest"
 	"github.com/mesherhq/mesher/shared/postgres"
+	"github.com/mesherhq/mesher/shared/secret"
 	"github.com/mesherhq/mesher/shared/topic"
 )
 
@@ -65,13 +70,21 @@ func (l *lines) String() string {
 }
 
 // config is the settings of a function that mails through a server at address, or writes to files when it is a path.
-func (b *bundle) config(address string) Config {
+func (b *bundle) config(address string) Config { return configOf(b.db.URL(pgtest.App), address) }
+
+func configOf(database, address string) Config {
 	c := Config{
 		Database: postgres.Config{
-			URL: b.db.URL(pgtest.App), PoolSize: 4, IdleTimeout: time.Minute, ConnectTimeout: 5 * time.Second, Insecure: true,
+			URL: database, PoolSize: 4, IdleTimeout: time.Minute, ConnectTimeout: 5 * time.Second, Insecure: true,
 		},
-		Outbox:  outbox.Config{Queue: topic.Config{Project: "p", EmulatorHost: "127.0.0.1:1"}, Topic: "notifications"},
-		AuthURL: base + "/", From: "Mesher <mesher@example.com>",
+		Outbox: outbox.Config{Queue: topic.Config{Project: "p", EmulatorHost: "127.0.0.1:1"}, Topic: "notifications"},
+		Channels: alert.ChannelConfig{
+			Seal:     secret.SealConfig{Keys: base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))},
+			Outbound: outbound.Config{Allow: "127.0.0.0/8"}, Hosts: "127.0.0.1",
+		},
+		AlertURL: "https://mesher.example.com/{organization_id}/{project_id}/alerts/{alert_id}",
+		APIURL:   "https://api.example.com",
+		AuthURL:  base + "/", From: "Mesher <mesher@example.com>",
 	}
 	if strings.HasPrefix(address, "/") {
 		c.MailDir = address
@@ -226,3 +239,5 @@ func link(t testing.TB, m parsed) (path, token string) {
 	}
 	return strings.TrimSuffix(in[0][0], "?token="+in[0][1]), in[0][1]
 }
+
+var update = flag.Bool("update", false, "rewrite the golden files")

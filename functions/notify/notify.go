@@ -1,10 +1,12 @@
-// Package notify delivers notifications: it makes mails of what stands in the outbox and hands them to a mail
-// server, or to files on a laptop.
+// Package notify delivers notifications: what stands in the outbox becomes mails, which go to a mail server, or to files on
+// a laptop, and requests to channels: Slack, Discord, PagerDuty and webhooks.
 //
-// Read it along the path of one notification: serve → deliver (claim it, so that of many deliveries one mails) →
-// write (what is there to be told now, and the link's token) → compose → send → finish, or release for the next try.
-// A message is acknowledged only once its notification is finished. A mail is sent again only when nobody could note
-// that it was sent; it has the same Message-ID then.
+// Read it along the path of one notification: serve → deliver (claim it, so that of many deliveries one tells) → tell: a mail
+// about an account is written (what is there to be told now, and the link's token), composed and sent; a channel is told in
+// its turn (alert.TakeTurn: in order, within its budget), with the story as it is known now (alert.Tell), put into words for
+// its kind → settle: finish it, or put it off for the next try.
+// A message is acknowledged once what became of its notification is noted. It is told again only when nobody could note
+// that it was told; it has the same id then.
 package notify
 
 import (
@@ -15,9 +17,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/boot"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbound"
 	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/topic"
@@ -32,8 +36,13 @@ type Function struct {
 	writer *writer
 	mailer mailer
 	budget *web.Budget
-	slots  chan struct{} // one entry a delivery under way
-	now    func() time.Time
+	mails  chan struct{} // one entry a mail under way
+	calls  chan struct{} // one entry a request to a channel under way
+
+	channels *alert.Channels
+	links    links
+	hooks    *hooks
+	lanes    lanes
 }
 
 // mailer hands mails over. An error whose kind is acknowledged (fault.Kind.Ack) is for good, any other may pass.
@@ -56,7 +65,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, err := authURL(cfg.AuthURL)
+	base, err := baseURL("AUTH_URL", cfg.AuthURL)
 	if err != nil {
 		return nil, err
 	}
@@ -64,21 +73,36 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
+	f := &Function{log: log, mailer: m, budget: web.NewBudget(memory), mails: make(chan struct{}, mailsMost), calls: make(chan struct{}, callsMost)}
+	if err := f.prepare(cfg); err != nil {
+		return nil, err
+	}
 	cfg.Database.Application = "mesher notify"
-	pool, err := postgres.Open(ctx, cfg.Database)
-	if err != nil {
+	if f.pool, err = postgres.Open(ctx, cfg.Database); err != nil {
 		return nil, err
 	}
-	box, err := outbox.Open(ctx, cfg.Outbox, pool, log)
-	if err != nil {
-		pool.Close()
+	if f.outbox, err = outbox.Open(ctx, cfg.Outbox, f.pool, log); err != nil {
+		f.pool.Close()
 		return nil, err
 	}
-	return &Function{
-		log: log, pool: pool, outbox: box, mailer: m, budget: web.NewBudget(memory), now: time.Now,
-		slots:  make(chan struct{}, deliveriesMost),
-		writer: &writer{db: pool, base: base, texts: texts},
-	}, nil
+	f.writer = &writer{db: f.pool, base: base, texts: texts}
+	return f, nil
+}
+
+// prepare makes what channels need.
+func (f *Function) prepare(cfg Config) (err error) {
+	if f.channels, err = alert.NewChannels(cfg.Channels); err != nil {
+		return err
+	}
+	if f.links, err = newLinks(cfg); err != nil {
+		return err
+	}
+	guard, err := outbound.New(cfg.Channels.Outbound)
+	if err != nil {
+		return err
+	}
+	f.hooks = newHooks(guard, f.links)
+	return nil
 }
 
 // newMailer returns the mailer that the settings ask for.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/outbox"
@@ -162,7 +163,7 @@ func TestSweeps(t *testing.T) {
 	wait(t, "the one that was left behind is sent", func() bool { state, _ := b.state(t, left); return state == "sent after 1" })
 }
 
-// A mail waits in the queue for its server.
+// A mail waits in the outbox for its server.
 func TestDelivers_WhenTheServerIsBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -181,7 +182,15 @@ func TestDelivers_WhenTheServerIsBack(t *testing.T) {
 	id := b.write(t, outbox.PasswordChanged, "ada@example.com", nil)
 	box.Publish(t.Context(), id)
 	wait(t, "a delivery fails", func() bool { _, reason := b.state(t, id); return strings.Contains(reason, "refused") })
+	if n, err := box.Sweep(t.Context(), time.Minute); n != 0 || err != nil {
+		t.Errorf("it is tried again at once: %d, %v", n, err)
+	}
 	s := serveMail(t, addr)
+	later := clock.With(t.Context(), func() time.Time { return time.Now().Add(firstWait * 2) })
+	b.db.Exec(t, "update mesher.notifications set not_before = now()")
+	if n, err := box.Sweep(later, time.Minute); n != 1 || err != nil {
+		t.Errorf("swept %d, %v", n, err)
+	}
 	wait(t, "the mail is sent", func() bool { state, _ := b.state(t, id); return strings.HasPrefix(state, "sent") })
 	s.one(t)
 }
@@ -202,7 +211,7 @@ func TestDelivers_AFewAtATime(t *testing.T) {
 	})
 	url := b.mailing(t, s)
 	var group sync.WaitGroup
-	for range deliveriesMost + 20 {
+	for range mailsMost + 20 {
 		id := b.write(t, outbox.PasswordChanged, "ada@example.com", nil)
 		group.Go(func() {
 			if code := push(t, url, id); code != http.StatusNoContent {
@@ -210,17 +219,17 @@ func TestDelivers_AFewAtATime(t *testing.T) {
 			}
 		})
 	}
-	for range deliveriesMost {
+	for range mailsMost {
 		<-inside
 	}
 	var attempted int
 	err := b.pool.QueryRow(t.Context(), `select sum(attempts) from mesher.notifications`).Scan(&attempted)
-	if err != nil || attempted != deliveriesMost {
-		t.Errorf("%d notifications are claimed at a time, %v; want %d", attempted, err, deliveriesMost)
+	if err != nil || attempted != mailsMost {
+		t.Errorf("%d notifications are claimed at a time, %v; want %d", attempted, err, mailsMost)
 	}
 	close(open)
 	group.Wait()
-	if n := len(s.got()); n != deliveriesMost+20 {
+	if n := len(s.got()); n != mailsMost+20 {
 		t.Errorf("%d mails are sent", n)
 	}
 }

@@ -21,6 +21,11 @@ const (
 	passwordChanged kind = "password_changed"
 	emailChanged    kind = "email_changed"
 	invitation      kind = "invitation"
+	alertFired      kind = "alert_fired"
+	alertResolved   kind = "alert_resolved"
+	alertDigest     kind = "alert_digest"
+	alertBudget     kind = "alert_budget"
+	alertTest       kind = "alert_test"
 )
 
 //go:embed templates
@@ -37,12 +42,17 @@ func parseTexts() (map[kind]text, error) {
 	out := map[kind]text{}
 	for _, k := range []kind{
 		verifyEmail, accountExists, changeEmail, passwordReset, passwordChanged, emailChanged, invitation,
+		alertFired, alertResolved, alertDigest, alertBudget, alertTest,
 	} {
-		p, err := plain.ParseFS(templates, "templates/layout.txt", "templates/"+string(k)+".txt")
+		parts := []string{"templates/layout", "templates/" + string(k)}
+		if strings.HasPrefix(string(k), "alert_") {
+			parts = append(parts, "templates/alert_rows")
+		}
+		p, err := plain.ParseFS(templates, withEnd(parts, ".txt")...)
 		if err != nil {
 			return nil, fmt.Errorf("read the text of the mail %s: %w", k, err)
 		}
-		h, err := html.ParseFS(templates, "templates/layout.html", "templates/"+string(k)+".html")
+		h, err := html.ParseFS(templates, withEnd(parts, ".html")...)
 		if err != nil {
 			return nil, fmt.Errorf("read the HTML of the mail %s: %w", k, err)
 		}
@@ -51,8 +61,16 @@ func parseTexts() (map[kind]text, error) {
 	return out, nil
 }
 
+func withEnd(names []string, end string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = name + end
+	}
+	return out
+}
+
 // fill writes subject and bodies of a letter.
-func (t text) fill(l *letter, about facts) error {
+func (t text) fill(l *letter, about any) error {
 	var subject, body, page strings.Builder
 	if err := t.plain.ExecuteTemplate(&subject, "subject", about); err != nil {
 		return fmt.Errorf("write the subject of the mail %s: %w", l.kind, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/topic"
 	"github.com/mesherhq/mesher/shared/web"
@@ -162,5 +163,73 @@ func BenchmarkStore(b *testing.B) {
 			ratios[n] = took[0][n] / took[i][n]
 		}
 		b.ReportMetric(median(ratios), way.name+":copy")
+	}
+}
+
+// BenchmarkRules says what alert rules of a project cost: each iteration stores a batch in a project of each sort, and the ratios
+// are to the project without rules.
+func BenchmarkRules(b *testing.B) {
+	x := setup(b)
+	f := x.function(b, func(c *Config) { c.Database.PoolSize = 1 })
+	region := alert.Filter{Tags: []alert.Tag{{Key: "region", Value: "r1"}}}
+	ways := []struct {
+		name  string
+		rules int
+		kind  alert.Kind
+		scope alert.Scope
+		f     alert.Filter
+	}{
+		{"none", 0, "", "", alert.Filter{}},
+		{"new_issue", 10, alert.NewIssue, "", alert.Filter{}},
+		{"events", 20, alert.EventCount, alert.ByProject, alert.Filter{}},
+		{"tagged", 20, alert.EventCount, alert.ByProject, region},
+		{"by_issue", 20, alert.EventCount, alert.ByIssue, alert.Filter{}},
+		{"rates", 20, alert.ReleaseErrorRate, "", alert.Filter{}},
+		{"users", 20, alert.UserCount, alert.ByProject, alert.Filter{}},
+	}
+	projects, pools := make([]uuid.UUID, len(ways)), make([][]event.Event, len(ways))
+	for i, w := range ways {
+		projects[i] = x.project(b)
+		for range w.rules {
+			x.rule(b, projects[i], w.kind, alert.Condition{Scope: w.scope}, w.f)
+		}
+		pools[i] = tagged(b, projects[i], benchRows)
+	}
+	store := func(i int) time.Duration {
+		for n := range pools[i] {
+			pools[i][n].ID, pools[i][n].EventID = event.NewID(noon), uuid.New()
+		}
+		p, err := decode(f.zstd, pack(projects[i], pools[i]...), web.NewBudget(1<<30).NewLease(), f.writer.memory)
+		if err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := f.writer.flush(context.Background(), projects[i], []*parcel{p}); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	for i := range ways {
+		for range 10 {
+			store(i)
+		}
+	}
+	took := make([][]float64, len(ways))
+	for n := 0; b.Loop(); n++ {
+		for i := range ways {
+			i = (i + n) % len(ways)
+			took[i] = append(took[i], store(i).Seconds())
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, w := range ways {
+		ratios := make([]float64, len(took[i]))
+		for n := range ratios {
+			ratios[n] = took[i][n] / took[0][n]
+		}
+		slices.Sort(ratios)
+		slices.Sort(took[i])
+		b.ReportMetric(ratios[len(ratios)/2], w.name+":none")
+		b.ReportMetric(took[i][len(took[i])/2]*1000, w.name+"-ms")
 	}
 }

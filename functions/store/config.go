@@ -3,12 +3,14 @@ package store
 import (
 	"time"
 
+	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
 // Config is the settings of Store. Sizes are in bytes.
 type Config struct {
 	Database postgres.Config
+	Outbox   outbox.Config
 
 	Slots   int           `env:"STORE_SLOTS" envDefault:"2" doc:"transactions that one instance runs at a time, of different projects; about the database's cores; there are at least two connections more, for projects that wait for a lock"`
 	Memory  int64         `env:"STORE_MEMORY" envDefault:"268435456" doc:"bytes of messages that an instance holds at a time; half of its memory"`

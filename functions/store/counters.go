@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -26,14 +27,10 @@ func (n *outcome) add(more outcome) {
 	n.filtered += more.filtered
 }
 
-// countersSQL returns the statement that counts rows just inserted, as text for a simple-protocol string:
+// countersSQL returns the statement that counts rows just inserted, which add up to s, as text for a simple-protocol string:
 // nothing but UUIDs, integers and hex stands in it, so nothing can be injected. The writer holds the project's
 // lock, so no other binds a fingerprint between the look at issue_fingerprints and the insert into it.
-func countersSQL(project uuid.UUID, rows []row, found look, users []userValue) (string, error) {
-	s, err := tally(rows, found)
-	if err != nil {
-		return "", err
-	}
+func countersSQL(project uuid.UUID, s sums, users []userValue) (string, error) {
 	issues, err := hexJSON(s.issues)
 	if err != nil {
 		return "", err
@@ -131,15 +128,15 @@ func hexJSON(v any) (string, error) {
 	return hex.EncodeToString(b), nil
 }
 
-// usageSQL returns the statement that counts what became of a batch's rows in the current minute. It is the last
+// usageSQL returns the statement that counts what became of a batch's rows in the minute of at. It is the last
 // of a transaction, because Ingest counts in the same rows, for many projects at once: it must not wait while
 // this transaction waits for an issue that somebody edits.
-func usageSQL(project uuid.UUID, n outcome) string {
+func usageSQL(project uuid.UUID, n outcome, at time.Time) string {
 	return fmt.Sprintf(`insert into mesher.usage as u (project_id, minute, stored, duplicates, expired, filtered)
-values ('%s', date_trunc('minute', now()), %d, %d, %d, %d)
+values ('%s', '%s', %d, %d, %d, %d)
 on conflict (project_id, minute) do update set
 	stored = u.stored + excluded.stored,
 	duplicates = u.duplicates + excluded.duplicates,
 	expired = u.expired + excluded.expired,
-	filtered = u.filtered + excluded.filtered`, project, n.stored, n.duplicates, n.expired, n.filtered)
+	filtered = u.filtered + excluded.filtered`, project, at.UTC().Truncate(time.Minute).Format(time.RFC3339), n.stored, n.duplicates, n.expired, n.filtered)
 }

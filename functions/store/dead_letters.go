@@ -127,17 +127,17 @@ func (w *writer) bury(ctx context.Context, b burial) error {
 	_, err := w.pool.Exec(ctx, `
 		with buried as (
 			insert into mesher.dead_letters
-				(id, project_id, source, reason, detail, attributes, payload, message_id, delivery_attempt)
-			select id::uuid, $1, $2, reason, detail, attributes::jsonb, coalesce(payload, ''), $3, $4
+				(id, project_id, source, reason, detail, attributes, payload, message_id, delivery_attempt, created_at)
+			select id::uuid, $1, $2, reason, detail, attributes::jsonb, coalesce(payload, ''), $3, $4, $10::timestamptz
 			from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[])
 				as l (id, reason, detail, attributes, payload)
 			on conflict (id) do nothing
 			returning project_id)
 		insert into mesher.usage as u (project_id, minute, dead_lettered)
-		select project_id, date_trunc('minute', now()), count(*) from buried where project_id is not null
+		select project_id, date_trunc('minute', $10::timestamptz), count(*) from buried where project_id is not null
 		group by project_id
 		on conflict (project_id, minute) do update set dead_lettered = u.dead_lettered + excluded.dead_lettered`,
-		b.project, b.source, b.messageID, b.attempt, ids, reasons, details, attributes, payloads)
+		b.project, b.source, b.messageID, b.attempt, ids, reasons, details, attributes, payloads, w.now())
 	if err != nil {
 		return fmt.Errorf("keep dead letters: %w", err)
 	}

@@ -31,8 +31,10 @@ type row struct {
 	receivedAt               time.Time
 	level                    event.Level
 	title, culprit, release  string
+	environment              string
 	user                     uuid.UUID // userHash
 	newTags                  bool      // a tag has a value that was not known to be written
+	tags                     []byte    // as of the event
 	tuple                    []byte    // binary COPY tuple
 	line                     []byte    // the event's canonical line
 }
@@ -76,7 +78,7 @@ func decode(z *zstd.Decoder, m topic.Message, lease *web.Lease, known *memory) (
 		tuples = AppendTuple(tuples, project, &e)
 		p.rows = append(p.rows, row{
 			id: e.ID, eventID: e.EventID, fingerprint: e.Fingerprint, former: e.Former, receivedAt: e.ReceivedAt, level: e.Level,
-			title: e.Title, culprit: e.Culprit, release: e.Release, user: userHash(project, &e), newTags: known.newTags(&e),
+			title: e.Title, culprit: e.Culprit, release: e.Release, environment: e.Environment, tags: e.Tags, user: userHash(project, &e), newTags: known.newTags(&e),
 			tuple: tuples[start:len(tuples):len(tuples)], line: line,
 		})
 	}

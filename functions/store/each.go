@@ -59,7 +59,13 @@ func commitEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, c *ch
 	if done.tags, err = tagApart(ctx, pg, project, good, found, known); err != nil {
 		return work{}, err
 	}
-	return done, commit(ctx, pg, project, nil, c.n, work{statements: c.statements(project)})
+	alerts, err := alertApart(ctx, pg, project, good, done, found, known)
+	if err != nil {
+		return work{}, err
+	}
+	done.ruleUsers, done.raised, done.refusedAlerts = alerts.ruleUsers, alerts.raised, alerts.refusedAlerts
+	_, err = commit(ctx, pg, project, nil, c.n, found.at, work{statements: c.statements(project)})
+	return done, err
 }
 
 // tagApart writes the tags of rows that are inserted, and returns which. Should the database refuse them, that is

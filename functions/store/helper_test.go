@@ -18,9 +18,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/event/eventtest"
 	"github.com/mesherhq/mesher/shared/grouping"
+	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/pgtest"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/topic"
@@ -91,16 +93,17 @@ func (b *bundle) function(t testing.TB, change ...func(*Config)) *Function {
 		Database: postgres.Config{
 			URL: b.db.URL(pgtest.Store), PoolSize: 2, IdleTimeout: time.Minute, ConnectTimeout: 5 * time.Second, Insecure: true,
 		},
-		Slots: 2, Memory: 256 << 20, Rows: 1000, Waiting: 250, Timeout: 25 * time.Second,
+		// Nothing listens there: what is not published is swept by others.
+		Outbox: outbox.Config{Queue: topic.Config{Project: "p", EmulatorHost: "127.0.0.1:9"}, Topic: "notifications"},
+		Slots:  2, Memory: 256 << 20, Rows: 1000, Waiting: 250, Timeout: 25 * time.Second,
 	}
 	for _, c := range change {
 		c(&cfg)
 	}
-	f, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	f, err := New(clock.With(t.Context(), func() time.Time { return noon }), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.writer.now = func() time.Time { return noon }
 	t.Cleanup(func() {
 		if held := f.budget.Held(); held != 0 {
 			t.Errorf("%d bytes of the memory budget are not given back", held)
@@ -233,6 +236,7 @@ func (b *bundle) stored(t testing.TB, project uuid.UUID, want int) {
 		{"issues.event_count", "select coalesce(sum(event_count), 0) from mesher.issues where project_id = $1"},
 		{"issue_hourly_counts", "select coalesce(sum(events), 0) from mesher.issue_hourly_counts where project_id = $1"},
 		{"project_hourly_counts", "select coalesce(sum(events), 0) from mesher.project_hourly_counts where project_id = $1"},
+		{"project_minute_counts", "select coalesce(sum(events), 0) from mesher.project_minute_counts where project_id = $1"},
 		{"usage.stored", "select coalesce(sum(stored), 0) from mesher.usage where project_id = $1"},
 	} {
 		if got := b.number(t, c.sql, project); got != want {
@@ -275,6 +279,14 @@ func (b *bundle) consistent(t testing.TB, project uuid.UUID) {
 			full join (select hour, level, events as n from mesher.project_hourly_counts where project_id = $1) h
 				using (hour, level)
 			where e.n is distinct from h.n`},
+		{"minutes", `
+			select count(*) from (
+				select date_trunc('minute', received_at, 'UTC') as minute, level, count(*) as n
+				from mesher.events where project_id = $1 group by 1, 2) e
+			full join (
+				select minute, level, sum(events) as n from mesher.project_minute_counts where project_id = $1 group by 1, 2) m
+				using (minute, level)
+			where e.n is distinct from m.n`},
 		{"users of fingerprints", `
 			select count(*) from (select distinct fingerprint, user_hash from (` + usersOfRows + `) u) e
 			full join (select fingerprint, user_hash, true as kept from mesher.issue_users where project_id = $1) x

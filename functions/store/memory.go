@@ -18,6 +18,8 @@ const (
 	rememberKeys = 50_000
 	// rememberReleases is how many releases of projects it knows to be there.
 	rememberReleases = 10_000
+	// rememberRuleUsers is how many users whom alert rules count: 5 MB.
+	rememberRuleUsers = 200_000
 )
 
 // memory is what an instance knows to be committed, so that it need not be written again: it saves work, and
@@ -31,13 +33,18 @@ type memory struct {
 	tried    cache // fingerprint and tag → the hour and how many values were written in it
 	users    cache // fingerprint and user → the last hour that is written
 	crowds   cache // fingerprint → the hour in which its users were counted, and whether they are enough
-	releases cache // project and release → nothing
+	releases cache // project and release → the last day that is written
+
+	ruleUsers cache // rule, subject and user → the last minute that is written
+
+	watches watchCache
 }
 
 func newMemory() *memory {
 	return &memory{
 		seed: maphash.MakeSeed(), tags: cache{most: rememberTags}, tried: cache{most: rememberKeys},
 		users: cache{most: rememberUsers}, crowds: cache{most: rememberKeys}, releases: cache{most: rememberReleases},
+		ruleUsers: cache{most: rememberRuleUsers},
 	}
 }
 
@@ -94,7 +101,10 @@ func (m *memory) remember(w work) {
 		m.users.put(u.key, int64(u.hour))
 	}
 	for _, r := range w.releases {
-		m.releases.put(r.hash, 0)
+		m.releases.put(r.hash, dayNumber(r.Last))
+	}
+	for _, u := range w.ruleUsers {
+		m.ruleUsers.put(u.key, int64(u.minute))
 	}
 }
 

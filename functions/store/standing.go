@@ -15,8 +15,11 @@ import (
 type look struct {
 	stored    map[uuid.UUID]bool // event ids
 	retention time.Duration
+	at        time.Time              // when it was looked, by this instance's clock
 	standings map[uuid.UUID]standing // of fingerprints, without those that have nothing special
 	heirs     bool                   // some of them get the issue of another
+	watches   *watches               // the project's alert rules
+	unread    error                  // why its alert rules cannot be read, if they cannot
 }
 
 // standing is what is special about a fingerprint.

@@ -53,14 +53,15 @@ func sightings(rows []row, found look) ([]sighting, error) {
 	return seen, nil
 }
 
-// statusSQL returns the statement that reopens issues. It comes after that of the counters, so that event_count
+// statusSQL returns the statement that reopens issues at a time. It comes after that of the counters, so that event_count
 // holds the batch. Its conditions stand at the updates, too: somebody may have edited an issue meanwhile.
-func statusSQL(project uuid.UUID, seen []sighting) (string, error) {
+func statusSQL(project uuid.UUID, seen []sighting, at time.Time) (string, error) {
 	text, err := hexJSON(seen)
 	if err != nil {
 		return "", err
 	}
-	return strings.NewReplacer("$project", project.String(), "$seen", text).Replace(`
+	return strings.NewReplacer("$project", project.String(), "$seen", text,
+		"$now", "'"+at.UTC().Format(time.RFC3339Nano)+"'::timestamptz").Replace(`
 with seen as materialized (
 	select f.issue_id, s.release, s.received_at, s.event_id, s.activity_id, r.first_seen
 	from json_to_recordset(convert_from(decode('$seen', 'hex'), 'utf8')::json) as s(
@@ -75,7 +76,7 @@ newest as materialized (
 	order by s.issue_id, s.received_at desc, s.activity_id),
 regressed as (
 	update mesher.issues i set
-		status = 'unresolved', regressed_at = s.received_at, regressed_release = s.release, updated_at = now()
+		status = 'unresolved', regressed_at = s.received_at, regressed_release = s.release, updated_at = $now
 	from newest s
 	where i.project_id = '$project' and i.id = s.issue_id
 		and i.status = 'resolved' and s.received_at > i.resolved_at
@@ -83,15 +84,15 @@ regressed as (
 	returning i.id, s.activity_id, 'regressed' as action,
 		jsonb_build_object('release', s.release, 'event_id', s.event_id) as details),
 unignored as (
-	update mesher.issues i set status = 'unresolved', updated_at = now()
+	update mesher.issues i set status = 'unresolved', updated_at = $now
 	from (
 		select issue_id, max(received_at) as last, (array_agg(activity_id))[1] as activity_id
 		from seen group by issue_id) s
 	where i.project_id = '$project' and i.id = s.issue_id and i.status = 'ignored'
-		and (i.ignored_until <= greatest(now(), s.last) or i.event_count >= i.ignored_events)
+		and (i.ignored_until <= greatest($now, s.last) or i.event_count >= i.ignored_events)
 	returning i.id, s.activity_id, 'unignored' as action, jsonb_build_object('reason',
-		case when i.ignored_until <= greatest(now(), s.last) then 'time' else 'events' end) as details)
-insert into mesher.issue_activity (id, project_id, issue_id, action, details)
-select c.activity_id, '$project', c.id, c.action, c.details
+		case when i.ignored_until <= greatest($now, s.last) then 'time' else 'events' end) as details)
+insert into mesher.issue_activity (id, project_id, issue_id, created_at, action, details)
+select c.activity_id, '$project', c.id, $now, c.action, c.details
 from (select * from regressed union all select * from unignored) c`), nil
 }

@@ -312,6 +312,35 @@ func TestFunction_WritesReleasesOnce(t *testing.T) {
 	b.stored(t, other, 1)
 }
 
+// Retention goes by the last day of a release, which moves forward only, whichever instance stores the event.
+func TestFunction_NotesTheLastDayOfReleases(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	project := b.project(t)
+	fs := b.functions(t, 2)
+	for i, step := range []struct {
+		f    *Function
+		at   time.Duration
+		want string
+	}{
+		{fs[0], 0, "2026-03-10"},
+		{fs[1], -day, "2026-03-10"},
+		{fs[0], time.Hour, "2026-03-10"},
+		{fs[1], 12 * time.Hour, "2026-03-11"},
+		{fs[0], 2 * time.Hour, "2026-03-11"},
+		{fs[1], 13 * time.Hour, "2026-03-11"},
+	} {
+		e := sample(t, project, i, noon.Add(step.at))
+		e.Release = "r"
+		acked(t, step.f, pack(project, e))
+		var got string
+		err := b.admin.QueryRow(t.Context(), "select seen_day::text from mesher.releases where project_id = $1", project).Scan(&got)
+		if err != nil || got != step.want {
+			t.Errorf("after event %d: seen %s, %v; want %s", i, got, err, step.want)
+		}
+	}
+}
+
 // Whatever fails after the issues are counted, nothing is remembered that is not committed.
 func TestFunction_RemembersOnlyWhatIsCommitted(t *testing.T) {
 	t.Parallel()

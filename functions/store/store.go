@@ -2,7 +2,7 @@
 //
 // Read it along the path of one message: serve → decode (in parallel, while another transaction runs) → batch
 // (messages of one project that wait go into one transaction) → write → transact → begin → choose → plan (what is
-// written besides rows: counters, releases, tags, users, statuses) → commit. A message is acknowledged only after
+// written besides rows: counters, releases, tags, users, statuses, counts by the minute, alerts) → commit. A message is acknowledged only after
 // the commit that holds its events, or after it was put into dead_letters because it can never be stored. What an
 // instance knows to be written is in its memory, which only saves work.
 package store
@@ -19,8 +19,10 @@ import (
 
 	"github.com/mesherhq/mesher/shared/batch"
 	"github.com/mesherhq/mesher/shared/boot"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/topic"
 	"github.com/mesherhq/mesher/shared/web"
@@ -46,7 +48,7 @@ func Build(ctx context.Context, lookup env.Lookup, log *slog.Logger) (boot.Handl
 	return New(ctx, cfg, log)
 }
 
-// New returns the function. Nothing is connected yet.
+// New returns the function, which lives in the time of clock.Of(ctx). Nothing is connected yet.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	cfg.Database.PoolSize = max(cfg.Database.PoolSize, int32(cfg.Slots)+spareConnections)
 	cfg.Database.Application = "mesher store"
@@ -54,14 +56,20 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := outbox.Open(ctx, cfg.Outbox, pool, log)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
 	z, err := newDecoder()
 	if err != nil {
+		_ = out.Close() // the error before it counts
 		pool.Close()
 		return nil, err
 	}
 	f := &Function{
 		log: log, pool: pool, zstd: z, budget: web.NewBudget(cfg.Memory), timeout: cfg.Timeout,
-		writer: &writer{pool: pool, log: log, now: now, memory: newMemory()},
+		writer: &writer{pool: pool, log: log, now: clock.Of(ctx), memory: newMemory(), outbox: out},
 	}
 	f.batcher = batch.New(batch.Config{
 		MaxCount: cfg.Rows, MaxBytes: rawMost,
@@ -77,7 +85,12 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Function, error) {
 func (f *Function) Health(ctx context.Context) error { return postgres.Health(ctx, f.pool) }
 
 // Close closes the connections.
-func (f *Function) Close(context.Context) { f.pool.Close() }
+func (f *Function) Close(ctx context.Context) {
+	if err := f.writer.outbox.Close(); err != nil {
+		f.log.WarnContext(ctx, "the connection to the queue did not close", "error", err)
+	}
+	f.pool.Close()
+}
 
 // ServeHTTP takes the push requests of the subscription, on any path. Called by: the queue. A 2xx answer
 // acknowledges the message; anything else has it delivered again.

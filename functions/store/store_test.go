@@ -341,6 +341,28 @@ func TestFunction_SurvivesAPanicInATransaction(t *testing.T) {
 	b.stored(t, project, 5)
 }
 
+func TestFunction_LivesInTheTimeOfItsClock(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	project := b.project(t)
+	f := b.function(t)
+	late := noon.Add(aheadMost + time.Minute)
+	acked(t, f, pack(project, samples(t, project, 0, 3)...))
+	acked(t, f, pack(project, sample(t, project, 3, noon.Add(-91*day)), sample(t, project, 4, late)))
+	for what, c := range map[string]struct {
+		sql  string
+		want int
+	}{
+		"usage of the minute":                {"select coalesce(sum(stored + expired + dead_lettered), 0) from mesher.usage where minute = $1", 5},
+		"usage of other minutes":             {"select count(*) from mesher.usage where minute <> $1", 0},
+		"events of the future that are kept": {"select count(*) from mesher.dead_letters where created_at = $1", 1},
+	} {
+		if got := b.number(t, c.sql, noon); got != c.want {
+			t.Errorf("%s = %d, want %d", what, got, c.want)
+		}
+	}
+}
+
 func TestFunction_Health(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

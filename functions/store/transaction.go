@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mesherhq/mesher/shared/alert"
 )
 
 // The two round trips of a transaction are simple-protocol strings, so that they need no prepared statement
@@ -28,7 +30,7 @@ const (
 )
 
 // begin opens the transaction, takes the project's lock and returns which event ids of rows are stored already,
-// how long the project keeps events, and what is special about the fingerprints. The lock is a statement of its
+// how long the project keeps events, its alert rules, and what is special about the fingerprints. The lock is a statement of its
 // own, so that the next ones see everything that its last holder committed. Writers of one project thereby follow
 // each other, across all instances, until they commit.
 func begin(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, known *memory) (look, error) {
@@ -56,6 +58,7 @@ func begin(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row
 		}
 		found.stored[id] = true
 	}
+	found.watches, found.unread = known.watches.read(project, retention.Rows[0][1])
 	found.standings, err = readStandings(standings, rows, known)
 	return found, err
 }
@@ -70,7 +73,8 @@ func beginSQL(project uuid.UUID, rows []row, known *memory) string {
 	var b strings.Builder
 	b.Grow(2*len(rows)*idLength + 2048)
 	fmt.Fprintf(&b, "begin; %s; select pg_advisory_xact_lock(%d); %s; ", projectLockWait, lockKey(project), lockWait)
-	fmt.Fprintf(&b, `select retention_days from mesher.projects where id = '%s' and status <> 'deleting'; `, project)
+	fmt.Fprintf(&b, `select retention_days, %s from mesher.projects where id = '%s' and status <> 'deleting'; `,
+		strings.ReplaceAll(alert.WatchesSQL, "$project", project.String()), project)
 	ids := make([]uuid.UUID, len(rows))
 	for i := range rows {
 		ids[i] = rows[i].eventID
@@ -110,22 +114,37 @@ func lockKey(project uuid.UUID) int64 {
 	return int64(binary.BigEndian.Uint64(project[8:]))
 }
 
-// commit copies rows, does the work about them, counts what became of all and commits. COPY stands first in its
-// string: the driver streams rows without waiting for the server to ask for them, so a statement that failed
-// before COPY would leave row bytes on the wire to be read as protocol messages.
-func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome, w work) error {
+// commit copies rows, does the work about them, counts what became of all, in the minute of at, and commits. COPY stands
+// first in its string: the driver streams rows without waiting for the server to ask for them, so a statement that failed
+// before COPY would leave row bytes on the wire to be read as protocol messages. It returns the notifications to be
+// published: of what comes after COPY the driver gives no rows, so where alerts may be raised there is one round trip more.
+func commit(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, rows []row, n outcome, at time.Time, w work) ([]uuid.UUID, error) {
+	end := []string{usageSQL(project, n, at), "commit"}
 	if len(rows) == 0 {
-		sql := strings.Join(append(w.statements, usageSQL(project, n), "commit"), "; ")
-		if _, err := pg.Exec(ctx, sql).ReadAll(); err != nil {
-			return fmt.Errorf("count events: %w", err)
+		if _, err := pg.Exec(ctx, strings.Join(append(w.statements, end...), "; ")).ReadAll(); err != nil {
+			return nil, fmt.Errorf("count events: %w", err)
 		}
-		return nil
+		return nil, nil
 	}
-	sql := strings.Join(slices.Concat([]string{CopySQL}, w.statements, []string{usageSQL(project, n), "commit"}), "; ")
-	if _, err := pg.CopyFrom(ctx, &tupleReader{next: CopyHeader, rows: rows}, sql); err != nil {
-		return fmt.Errorf("store events: %w", err)
+	statements := append([]string{CopySQL}, w.statements...)
+	if len(w.candidates) == 0 {
+		statements = append(statements, end...)
 	}
-	return nil
+	if _, err := pg.CopyFrom(ctx, &tupleReader{next: CopyHeader, rows: rows}, strings.Join(statements, "; ")); err != nil {
+		return nil, fmt.Errorf("store events: %w", err)
+	}
+	if len(w.candidates) == 0 {
+		return nil, nil
+	}
+	sql, err := raiseSQL(project, w.candidates, at)
+	if err != nil {
+		return nil, err
+	}
+	results, err := pg.Exec(ctx, strings.Join(append([]string{sql}, end...), "; ")).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("raise alerts: %w", err)
+	}
+	return raised(results[0])
 }
 
 // tupleReader streams rows as binary COPY, filling whatever buffer it is given: a read a row would be a write

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/event/eventtest"
 	"github.com/mesherhq/mesher/shared/pgtest"
@@ -341,6 +342,7 @@ func TestFunction_AddsUpAfterAnything(t *testing.T) {
 	fs := b.functions(t, 4)
 	type ledger struct {
 		project uuid.UUID
+		rule    uuid.UUID
 		pool    []event.Event
 		sent    map[uuid.UUID]bool
 		refused map[uuid.UUID]bool
@@ -348,6 +350,7 @@ func TestFunction_AddsUpAfterAnything(t *testing.T) {
 	projects := make([]*ledger, 5)
 	for p := range projects {
 		l := &ledger{project: b.project(t), sent: map[uuid.UUID]bool{}, refused: map[uuid.UUID]bool{}}
+		l.rule = b.rule(t, l.project, alert.NewIssue, alert.Condition{}, alert.Filter{})
 		for i := range 400 {
 			// Within half a day around midnight, so that all copies of an event lie on neighbouring days.
 			at := noon.Add(12*time.Hour + time.Duration(rng.IntN(43200)-21600)*time.Second)
@@ -403,5 +406,9 @@ func TestFunction_AddsUpAfterAnything(t *testing.T) {
 			}
 		}
 		b.stored(t, l.project, want)
+		issues := b.number(t, "select count(*) from mesher.issues where project_id = $1", l.project)
+		if alerts := len(b.alerts(t, l.rule)); alerts != issues {
+			t.Errorf("alerts = %d, want one for each of %d issues", alerts, issues)
+		}
 	}
 }

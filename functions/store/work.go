@@ -9,6 +9,11 @@ type work struct {
 	tags       []tagValue
 	users      []userValue
 	releases   []release
+	ruleUsers  []ruleUser
+
+	candidates    []candidate // alerts that are raised if they come true
+	raised        []uuid.UUID // notifications to be published, after the commit
+	refusedAlerts error       // why the database refuses what is done for alerts, if it does
 }
 
 // plan returns the work about rows, with up to tagsMost values of tags. Issues come last of what others may edit
@@ -37,7 +42,12 @@ func plan(project uuid.UUID, rows []row, found look, known *memory, tagsMost int
 			add(bindSQL(project, heirs), nil)
 		}
 		users := known.pickUsers(part, found)
-		add(countersSQL(project, part, found, users))
+		s, e := tally(part, found)
+		if e != nil {
+			return w, e
+		}
+		add(countersSQL(project, s, users))
+		w.candidates = append(w.candidates, found.watches.openings(part, s, found)...)
 		w.users = append(w.users, users...)
 	}
 	seen, e := sightings(rows, found)
@@ -45,7 +55,8 @@ func plan(project uuid.UUID, rows []row, found look, known *memory, tagsMost int
 		return w, e
 	}
 	if len(seen) > 0 {
-		add(statusSQL(project, seen))
+		add(statusSQL(project, seen, found.at))
+		w.candidates = append(w.candidates, found.watches.returns(rows, seen)...)
 	}
 	return w, err
 }
@@ -55,4 +66,5 @@ func (w *work) add(more work) {
 	w.tags = append(w.tags, more.tags...)
 	w.users = append(w.users, more.users...)
 	w.releases = append(w.releases, more.releases...)
+	w.candidates = append(w.candidates, more.candidates...)
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
+	"github.com/mesherhq/mesher/shared/outbox"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -31,15 +33,13 @@ const (
 	aheadMost = 24 * time.Hour
 )
 
-// now is the clock of the deployed function.
-func now() time.Time { return time.Now().UTC() }
-
 // writer writes batches of rows, one transaction at a time for a project.
 type writer struct {
 	pool   *pgxpool.Pool
 	log    *slog.Logger
-	now    func() time.Time
+	now    clock.Clock
 	memory *memory
+	outbox *outbox.Outbox
 }
 
 // flush stores the rows of all parcels, which are of one project. It is all or nothing: after an error every
@@ -79,6 +79,9 @@ func (w *writer) write(ctx context.Context, project uuid.UUID, rows []row) (outc
 		c, err := w.transact(ctx, project, rows, each)
 		switch {
 		case err == nil:
+			if len(c.raised) > 0 {
+				w.outbox.Publish(ctx, c.raised...)
+			}
 			return c.n, w.putAside(ctx, project, c.refused)
 		case errors.Is(err, errNoProject), ctx.Err() != nil:
 			return outcome{}, err
@@ -161,6 +164,7 @@ type choice struct {
 	refused  []refusal
 	unwanted []heir // fingerprints that get an issue which is discarded
 	n        outcome
+	raised   []uuid.UUID // notifications to be published
 }
 
 // transact stores rows in one transaction of two round trips. With each set it takes one more, and leaves the
@@ -181,6 +185,10 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		if err != nil {
 			return err
 		}
+		found.at = w.now()
+		if found.unread != nil {
+			w.log.ErrorContext(ctx, "alert rules cannot be read and raise nothing", "project", project, "error", found.unread)
+		}
 		c = w.choose(rows, &found)
 		if each {
 			done, err = commitEach(ctx, pg, project, &c, found, w.memory)
@@ -189,11 +197,17 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		if done, err = plan(project, c.fresh, found, w.memory, tagRowsMost); err != nil {
 			return err
 		}
-		done.statements = append(c.statements(project), done.statements...)
-		return commit(ctx, pg, project, c.fresh, c.n, done)
+		minutes, users := minutesOf(project, c.fresh, found, w.memory)
+		done.statements, done.ruleUsers = slices.Concat(c.statements(project), minutes, done.statements), users
+		done.raised, err = commit(ctx, pg, project, c.fresh, c.n, found.at, done)
+		return err
 	}()
 	if err == nil {
 		w.memory.remember(done)
+		c.raised = done.raised
+		if done.refusedAlerts != nil {
+			w.log.ErrorContext(ctx, "what alerts look at is not counted for a batch", "project", project, "error", done.refusedAlerts)
+		}
 	}
 	if err != nil && !pg.IsClosed() {
 		// On this very connection: behind a pooler, any other may be somebody else's. If it fails, Release
@@ -211,8 +225,8 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 func (w *writer) choose(rows []row, found *look) choice {
 	var (
 		c      = choice{fresh: make([]row, 0, len(rows))}
-		oldest = w.now().Add(-found.retention)
-		latest = w.now().Add(aheadMost)
+		oldest = found.at.Add(-found.retention)
+		latest = found.at.Add(aheadMost)
 	)
 	for i := range rows {
 		r := &rows[i]

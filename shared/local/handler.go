@@ -69,10 +69,10 @@ const eventsPath = "/v1/events"
 // numbered finds the number of a project in the path of a Sentry SDK. What stands before it is the prefix of a DSN.
 var numbered = regexp.MustCompile(`/api/[0-9]+(/|$)`)
 
-// fromSDK reports whether SDKs send to a path that is no other function's. A mux could not tell, and would redirect what is
+// fromSDK reports whether SDKs and jobs send to a path that is no other function's. A mux could not tell, and would redirect what is
 // not quite in order: SDKs follow with a GET and lose the body.
 func fromSDK(path string) bool {
-	return strings.HasPrefix(path, "/v1/") || below(path, "/tunnel") || strings.HasSuffix(strings.TrimRight(path, "/"), "/tunnel") ||
+	return strings.HasPrefix(path, "/v1/") || below(path, "/heartbeat") || below(path, "/tunnel") || strings.HasSuffix(strings.TrimRight(path, "/"), "/tunnel") ||
 		numbered.MatchString(path)
 }
 

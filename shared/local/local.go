@@ -162,6 +162,9 @@ func (p *Platform) startParts(ctx context.Context, url string) error {
 	if p.Info, err = seed(ctx, pool, p.opts.Home, url, admin); err != nil {
 		return err
 	}
+	if err := seedMonitors(ctx, pool, p.Info.OrganizationID); err != nil {
+		return err
+	}
 	if p.opts.PubSub != "" {
 		p.opts.Progress("using the Pub/Sub of PUBSUB_EMULATOR_HOST")
 		token, _ := p.opts.Lookup("PUBSUB_EMULATOR_TOKEN")

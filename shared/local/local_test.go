@@ -147,7 +147,7 @@ func TestPlatform(t *testing.T) {
 	t.Run("serves a function at its path and below", func(t *testing.T) {
 		for path, want := range map[string]string{
 			"/v1/events": "Events", "/v1/events/x": "Events", "/auth": "People", "/auth/": "People", "/auth/v1/login": "People",
-			"/v1/logs": "Events", "/v1/traces/": "Events", "/tunnel": "Events", "/tunnel/a/b": "Events", "/a/tunnel/": "Events",
+			"/v1/logs": "Events", "/v1/traces/": "Events", "/heartbeat/mshb_x/start": "Events", "/tunnel": "Events", "/tunnel/a/b": "Events", "/a/tunnel/": "Events",
 			"/api/1/envelope/": "Events", "/a/b-c/api/12/store/": "Events", "/api/99999999999999999999/x": "Events",
 			"//api/1/envelope/": "Events", "/auth/api/1/envelope/": "People", "/api/v1/": "API", "/api/v1/x/api/1/envelope/": "API",
 		} {
@@ -156,7 +156,7 @@ func TestPlatform(t *testing.T) {
 			}
 		}
 		for path, want := range map[string]int{
-			"/": http.StatusNotFound, "/authors": http.StatusNotFound, "/v1": http.StatusNotFound, "/tunnels": http.StatusNotFound,
+			"/": http.StatusNotFound, "/authors": http.StatusNotFound, "/v1": http.StatusNotFound, "/tunnels": http.StatusNotFound, "/heartbeats": http.StatusNotFound,
 			"/api/1x/envelope/": http.StatusNotFound, "/api/envelope/": http.StatusNotFound, "/push/notify": http.StatusForbidden,
 		} {
 			if status, body := get(t, p.Info.URL+path); status != want {

@@ -12,7 +12,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/account"
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/monitor"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/tenant"
 )
 
@@ -51,6 +54,18 @@ func seed(ctx context.Context, db tenant.DB, home, url string, database string) 
 		DSN:            scheme + "://" + key + "@" + host + "/" + strconv.FormatInt(project.Number, 10),
 		OrganizationID: org.ID, ProjectID: project.ID,
 	}, nil
+}
+
+// seedMonitors makes sure that the platform's own parts are watched.
+func seedMonitors(ctx context.Context, db *postgres.Pool, organization uuid.UUID) error {
+	err := postgres.InTx(ctx, db, func(tx postgres.Tx) error {
+		_, err := monitor.EnsurePlatform(ctx, tx, organization, clock.Of(ctx)())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	return nil
 }
 
 // seedUser makes sure that the user can log in, and is a member of the organization: an owner, unless somebody made

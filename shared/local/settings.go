@@ -72,6 +72,8 @@ func (p *Platform) usual() map[string]string {
 		"REGISTRATION":       "open",
 		"OPERATORS":          devEmail,
 		"SEAL_KEY":           p.sealKey,
+		"OUTBOUND_ALLOW":     "127.0.0.0/8,::1/128", // what a developer runs here can be probed
+		"CHANNEL_HOSTS":      "127.0.0.1,localhost", // and stand in for Slack
 	}
 	if server, _ := p.opts.Lookup("SMTP_URL"); server == "" {
 		usual["MAIL_DIR"] = filepath.Join(p.opts.Home, "mail")

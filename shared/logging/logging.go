@@ -4,14 +4,21 @@ package logging
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 )
 
 // New returns a logger that writes JSON lines to w. project is the Google Cloud project of the traces; it
 // may be empty.
 func New(w io.Writer, level slog.Leveler, project string) *slog.Logger {
+	return NewLate(w, level, func() string { return project })
+}
+
+// NewLate is New for who does not know the project yet: it is asked for with each line that belongs to a trace.
+func NewLate(w io.Writer, level slog.Leveler, project func() string) *slog.Logger {
 	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: rename})
 	return slog.New(&traced{Handler: h, project: project})
 }
@@ -36,34 +43,53 @@ func rename(groups []string, a slog.Attr) slog.Attr {
 
 type traceKey struct{}
 
-// WithTrace returns a context whose log lines carry the trace of a request, taken from its `traceparent`
+// span is where in which trace a request is.
+type span struct {
+	trace string // 32 hexadecimal digits
+	id    string // 16 of them, or empty
+}
+
+// WithTrace returns a context whose log lines carry the trace of a request and its span, taken from its `traceparent`
 // (W3C) or `X-Cloud-Trace-Context` header, whichever is given; malformed values are ignored.
 func WithTrace(ctx context.Context, traceparent, cloudTrace string) context.Context {
-	id := ""
+	var s span
 	if parts := strings.Split(traceparent, "-"); len(parts) == 4 && len(parts[1]) == 32 {
-		id = parts[1]
-	} else if before, _, ok := strings.Cut(cloudTrace, "/"); ok && len(before) == 32 {
-		id = before
+		s = span{parts[1], parts[2]}
+	} else if trace, rest, ok := strings.Cut(cloudTrace, "/"); ok && len(trace) == 32 {
+		s.trace = trace
+		// Google writes the span in decimal here.
+		number, _, _ := strings.Cut(rest, ";")
+		if n, err := strconv.ParseUint(number, 10, 64); err == nil && n > 0 {
+			s.id = fmt.Sprintf("%016x", n)
+		}
 	}
-	if id == "" || strings.Trim(id, "0123456789abcdef") != "" {
+	if s.trace == "" || !hexadecimal(s.trace) {
 		return ctx
 	}
-	return context.WithValue(ctx, traceKey{}, id)
+	if len(s.id) != 16 || !hexadecimal(s.id) {
+		s.id = ""
+	}
+	return context.WithValue(ctx, traceKey{}, s)
 }
+
+func hexadecimal(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // traced adds the context's trace to each record.
 type traced struct {
 	slog.Handler
-	project string
+	project func() string
 }
 
 func (t *traced) Handle(ctx context.Context, r slog.Record) error {
-	if id, ok := ctx.Value(traceKey{}).(string); ok {
-		name := id
-		if t.project != "" {
-			name = "projects/" + t.project + "/traces/" + id
+	if s, ok := ctx.Value(traceKey{}).(span); ok {
+		name := s.trace
+		if project := t.project(); project != "" {
+			name = "projects/" + project + "/traces/" + s.trace
 		}
 		r.AddAttrs(slog.String("logging.googleapis.com/trace", name))
+		if s.id != "" {
+			r.AddAttrs(slog.String("logging.googleapis.com/spanId", s.id))
+		}
 	}
 	return t.Handler.Handle(ctx, r)
 }

@@ -68,16 +68,18 @@ func TestNew(t *testing.T) {
 func TestWithTrace(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		name, project, traceparent, cloud, want string
+		name, project, traceparent, cloud, want, span string
 	}{
-		{"W3C", "proj", "00-" + trace + "-b7ad6b7169203331-01", "", "projects/proj/traces/" + trace},
-		{"Google", "proj", "", trace + "/123;o=1", "projects/proj/traces/" + trace},
-		{"W3C before Google", "", "00-" + trace + "-b7ad6b7169203331-01", strings.Repeat("f", 32) + "/1", trace},
-		{"without a project", "", "", trace + "/123", trace},
-		{"nothing", "proj", "", "", ""},
-		{"too short", "proj", "00-abc-b7ad6b7169203331-01", "abc/1", ""},
-		{"not hexadecimal", "proj", "00-" + strings.Repeat("g", 32) + "-b7ad6b7169203331-01", "", ""},
-		{"an attempt to write a line of its own", "proj", "", "\"}\n{" + strings.Repeat("x", 28) + "/1", ""},
+		{"W3C", "proj", "00-" + trace + "-b7ad6b7169203331-01", "", "projects/proj/traces/" + trace, "b7ad6b7169203331"},
+		{"Google", "proj", "", trace + "/123;o=1", "projects/proj/traces/" + trace, "000000000000007b"},
+		{"W3C before Google", "", "00-" + trace + "-b7ad6b7169203331-01", strings.Repeat("f", 32) + "/1", trace, "b7ad6b7169203331"},
+		{"without a project", "", "", trace + "/18446744073709551615", trace, "ffffffffffffffff"},
+		{"without a span", "", "", trace + "/", trace, ""},
+		{"a span that is none", "", "00-" + trace + "-b7ad6b716920333\n-01", "", trace, ""},
+		{"nothing", "proj", "", "", "", ""},
+		{"too short", "proj", "00-abc-b7ad6b7169203331-01", "abc/1", "", ""},
+		{"not hexadecimal", "proj", "00-" + strings.Repeat("g", 32) + "-b7ad6b7169203331-01", "", "", ""},
+		{"an attempt to write a line of its own", "proj", "", "\"}\n{" + strings.Repeat("x", 28) + "/1", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,6 +90,22 @@ func TestWithTrace(t *testing.T) {
 			if name != tt.want {
 				t.Errorf("trace = %q, want %q", name, tt.want)
 			}
+			if id, _ := got["logging.googleapis.com/spanId"].(string); id != tt.span {
+				t.Errorf("span = %q, want %q", id, tt.span)
+			}
 		})
+	}
+}
+
+// A logger that is made before anything is known of the project writes its name all the same.
+func TestNewLate(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	project := ""
+	l := logging.NewLate(&out, slog.LevelInfo, func() string { return project })
+	project = "proj"
+	l.With("a", 1).InfoContext(logging.WithTrace(t.Context(), "", trace+"/1"), "m")
+	if want := "projects/proj/traces/" + trace; !strings.Contains(out.String(), want) {
+		t.Errorf("line %s, want one with %s", out.String(), want)
 	}
 }

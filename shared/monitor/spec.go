@@ -42,26 +42,26 @@ type Config struct {
 
 // HTTPConfig is a request and what is expected of its answer.
 type HTTPConfig struct {
-	URL     string   `json:"url"`
-	Method  string   `json:"method,omitempty"`  // GET where it is empty
-	Headers []string `json:"headers,omitempty"` // names; the values are in Secrets.Headers, in the same order
+	URL     string   `json:"url" example:"https://example.com/health"`
+	Method  string   `json:"method,omitempty" doc:"GET when it is missing"`
+	Headers []string `json:"headers,omitempty" nullable:"false" doc:"names; their values are written as secrets.headers and never read"` // the values are in Secrets.Headers, in the same order
 	Body    string   `json:"body,omitempty"`
 	// Redirects is how many are followed; 0: none is, and what answers is looked at itself.
-	Redirects int `json:"redirects,omitempty"`
+	Redirects int `json:"redirects,omitempty" doc:"how many are followed, up to 10; 0: what answers is looked at itself"`
 
-	Statuses        []string    `json:"statuses,omitempty"`          // such as "200", "2xx" or "200-299"; none: 2xx
-	DegradedAfterMS int         `json:"degraded_after_ms,omitempty"` // degraded when it takes longer
-	DownAfterMS     int         `json:"down_after_ms,omitempty"`     // down when it takes longer
-	BodyText        []Condition `json:"body_conditions,omitempty"`   // of the text of the body
-	JSON            []Condition `json:"json_conditions,omitempty"`   // Name is a path (RFC 9535), such as $.status
-	Header          []Condition `json:"header_conditions,omitempty"` // Name is that of the header
-	ExpiryDays      int         `json:"certificate_days,omitempty"`  // degraded when the certificate expires within so many days
+	Statuses        []string    `json:"statuses,omitempty" nullable:"false" doc:"such as 200, 2xx or 200-299; none: 2xx"`
+	DegradedAfterMS int         `json:"degraded_after_ms,omitempty" doc:"degraded when it takes longer; 0: never"`
+	DownAfterMS     int         `json:"down_after_ms,omitempty" doc:"down when it takes longer; 0: only after the timeout"`
+	BodyText        []Condition `json:"body_conditions,omitempty" nullable:"false" doc:"of the text of the body, without names"`
+	JSON            []Condition `json:"json_conditions,omitempty" nullable:"false" doc:"of values in the body; name is a path (RFC 9535), such as $.status"`
+	Header          []Condition `json:"header_conditions,omitempty" nullable:"false" doc:"of headers of the answer; name is that of the header"`
+	ExpiryDays      int         `json:"certificate_days,omitempty" doc:"degraded when the certificate expires within so many days; 0: it is not looked at"`
 }
 
 // Condition compares something with a value.
 type Condition struct {
 	Name  string   `json:"name,omitempty"`
-	Op    Operator `json:"op"`
+	Op    Operator `json:"op" enum:"equals,not_equals,contains,not_contains,matches,greater,less,exists,missing" doc:"greater and less compare numbers, the others text; matches takes a regular expression (RE2), exists and missing take no value"`
 	Value string   `json:"value,omitempty"`
 }
 
@@ -85,42 +85,42 @@ const (
 type TCPConfig struct {
 	Host            string `json:"host"`
 	Port            int    `json:"port"`
-	Send            string `json:"send,omitempty"`   // sent after connecting
-	Expect          string `json:"expect,omitempty"` // what the first answer must contain
-	DegradedAfterMS int    `json:"degraded_after_ms,omitempty"`
+	Send            string `json:"send,omitempty" doc:"sent after connecting"`
+	Expect          string `json:"expect,omitempty" doc:"what the first answer must contain"`
+	DegradedAfterMS int    `json:"degraded_after_ms,omitempty" doc:"degraded when it takes longer; 0: never"`
 }
 
 // DNSConfig is a name and what it resolves to.
 type DNSConfig struct {
 	Name   string   `json:"name"`
-	Type   string   `json:"type"`             // A, AAAA, CNAME, MX, NS or TXT
-	Values []string `json:"values,omitempty"` // all of them must be among the records; none: there must be a record
-	Server string   `json:"server,omitempty"` // host:port of the name server to ask; empty: the system's
+	Type   string   `json:"type" enum:"A,AAAA,CNAME,MX,NS,TXT"`
+	Values []string `json:"values,omitempty" nullable:"false" doc:"all of them must be among the records; none: there must be a record"`
+	Server string   `json:"server,omitempty" doc:"host:port of the name server to ask; missing: the system's"`
 }
 
 // TLSConfig is an address whose certificate must be valid for its host.
 type TLSConfig struct {
 	Host         string `json:"host"`
 	Port         int    `json:"port"`
-	ServerName   string `json:"server_name,omitempty"`   // empty: the host
-	DegradedDays int    `json:"degraded_days,omitempty"` // degraded when it expires within so many days; 0: 14
+	ServerName   string `json:"server_name,omitempty" doc:"whose certificate is asked for; missing: that of the host"`
+	DegradedDays int    `json:"degraded_days,omitempty" doc:"degraded when it expires within so many days; 14 when it is missing"`
 }
 
 // PostgresConfig is a database that answers a query. The URL, which holds a password, is in Secrets.
 type PostgresConfig struct {
-	Address         string `json:"address"`         // host:port and database of the URL, to be shown
-	Query           string `json:"query,omitempty"` // empty: select 1. Run in a read-only transaction
-	Expect          string `json:"expect,omitempty"`
-	DegradedAfterMS int    `json:"degraded_after_ms,omitempty"`
+	Address         string `json:"address,omitempty" doc:"host:port/database of secrets.url, from which it follows"`
+	Query           string `json:"query,omitempty" doc:"run in a read-only transaction; missing: select 1"`
+	Expect          string `json:"expect,omitempty" doc:"what the first column of the first row must be"`
+	DegradedAfterMS int    `json:"degraded_after_ms,omitempty" doc:"degraded when it takes longer; 0: never"`
 }
 
 // HeartbeatConfig is when a job must say that it ran. Either Cron or the monitor's interval is its schedule.
 type HeartbeatConfig struct {
-	Cron        string `json:"cron,omitempty"`          // five fields
-	Timezone    string `json:"timezone,omitempty"`      // of Cron; empty: UTC
-	GraceS      int    `json:"grace_s,omitempty"`       // how late it may be
-	MaxRuntimeS int    `json:"max_runtime_s,omitempty"` // how long a run that said that it began may take; 0: any time
-	FromSDK     bool   `json:"from_sdk,omitempty"`      // made by a check-in of an SDK, which changes it as well
+	Cron        string `json:"cron,omitempty" doc:"when the job runs: minute, hour, day of month, month, day of week; missing: each interval_s" example:"0 3 * * *"`
+	Timezone    string `json:"timezone,omitempty" doc:"of cron; missing: UTC" example:"Europe/Berlin"`
+	GraceS      int    `json:"grace_s,omitempty" doc:"how many seconds it may be late; 60 when it is missing"`
+	MaxRuntimeS int    `json:"max_runtime_s,omitempty" doc:"how many seconds a run may take that said that it began; 0: any time"`
+	FromSDK     bool   `json:"from_sdk,omitempty" doc:"a check-in of an SDK made it, and check-ins change it; it cannot be set"`
 }
 
 // Part is a part of the installation.
@@ -137,7 +137,7 @@ const (
 
 // PlatformConfig is which part is looked at.
 type PlatformConfig struct {
-	Part Part `json:"part"`
+	Part Part `json:"part" enum:"database,queue,dead_letters,partitions,scheduler"`
 }
 
 // Secrets is what of a monitor must not be read; it is stored sealed.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,20 @@ const (
 	EmailChanged    Template = "email_changed"    // data: none. No link; sent to the old address
 	Invitation      Template = "invitation"       // data: InvitationData. A link that accepts it
 )
+
+// The templates of what channels are told of alerts. Their rows are written by the functions of migration 0019.
+const (
+	Alert  Template = "alert"  // data: none. That an alert fired or is resolved
+	Digest Template = "digest" // data: none. How many alerts were folded; Event resolved: that an incident for them is over
+	Budget Template = "budget" // data: BudgetData. That the channel's budget is used up
+	Test   Template = "test"   // data: none. That the channel works
+)
+
+// BudgetData is the data of Budget.
+type BudgetData struct {
+	Budget int       `json:"budget"` // notifications an hour
+	Until  time.Time `json:"until"`  // when the hour ends
+}
 
 // UserData is the data of a template about a user.
 type UserData struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/local/pubsub"
@@ -185,7 +186,7 @@ func TestClaim(t *testing.T) {
 			if err := outbox.Finish(t.Context(), b.pool, id, outbox.Failed, "too late"); err != nil {
 				t.Fatal(err)
 			}
-			if err := outbox.Release(t.Context(), b.pool, id, "too late"); err != nil {
+			if err := outbox.PutOff(t.Context(), b.pool, outbox.Delivery{ID: id, Attempt: 1}, time.Now(), "too late"); err != nil {
 				t.Fatal(err)
 			}
 			is, attempts, reason, claimed, finished := b.row(t, id)
@@ -197,18 +198,41 @@ func TestClaim(t *testing.T) {
 			}
 		}
 	})
-	t.Run("is there again at once when it is released", func(t *testing.T) {
+	t.Run("is there again at its time when it is put off", func(t *testing.T) {
 		t.Parallel()
 		id := b.write(t, 0)
-		b.claim(t, id)
-		if err := outbox.Release(t.Context(), b.pool, id, strings.Repeat("é", 600)+"\x00\xff"); err != nil {
+		d, _ := b.claim(t, id)
+		if err := outbox.PutOff(t.Context(), b.pool, d, time.Now().Add(time.Hour), strings.Repeat("é", 600)+"\x00\xff"); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, reason, _, _ := b.row(t, id); reason != strings.Repeat("é", 500) {
 			t.Errorf("the reason is %q", reason)
 		}
-		if d, outcome := b.claim(t, id); outcome != outbox.Claimed || d.Attempt != 2 {
-			t.Errorf("claimed %+v (%d)", d, outcome)
+		if _, outcome := b.claim(t, id); outcome != outbox.Early {
+			t.Errorf("before its time: %d", outcome)
+		}
+		later := clock.With(t.Context(), func() time.Time { return time.Now().Add(time.Hour) })
+		if d, outcome, err := outbox.Claim(later, b.pool, id); outcome != outbox.Claimed || d.Attempt != 2 || err != nil {
+			t.Errorf("claimed %+v (%d), %v", d, outcome, err)
+		}
+	})
+	t.Run("is not put off by who lost it", func(t *testing.T) {
+		t.Parallel()
+		id := b.write(t, 0)
+		slow, _ := b.claim(t, id)
+		b.db.Exec(t, "update mesher.notifications set claimed_until = now() - interval '1 second' where id = '"+id.String()+"'")
+		b.claim(t, id)
+		if err := outbox.PutOff(t.Context(), b.pool, slow, time.Now(), "too slow"); err != nil {
+			t.Fatal(err)
+		}
+		if _, outcome := b.claim(t, id); outcome != outbox.Busy {
+			t.Errorf("it is taken from who delivers it: %d", outcome)
+		}
+		if err := outbox.Settle(t.Context(), b.pool, slow, outbox.End{Status: outbox.Sent}); err != nil {
+			t.Fatal(err)
+		}
+		if status, _, _, _, _ := b.row(t, id); status != "sent" {
+			t.Errorf("who was slow has sent it all the same, and it is %s", status)
 		}
 	})
 	t.Run("takes over from one who died", func(t *testing.T) {
@@ -291,7 +315,7 @@ func TestSweep(t *testing.T) {
 		for _, id := range []uuid.UUID{released, died, claimed, sent} {
 			b.claim(t, id)
 		}
-		if err := outbox.Release(t.Context(), b.pool, released, "later"); err != nil {
+		if err := outbox.PutOff(t.Context(), b.pool, outbox.Delivery{ID: released, Attempt: 1}, time.Now(), "later"); err != nil {
 			t.Fatal(err)
 		}
 		if err := outbox.Finish(t.Context(), b.pool, sent, outbox.Sent, ""); err != nil {
@@ -309,6 +333,25 @@ func TestSweep(t *testing.T) {
 				t.Errorf("swept %d again at once, %v", n, err)
 			}
 			b.db.Exec(t, "update mesher.notifications set swept_at = swept_at - interval '11 minutes'")
+		}
+	})
+	t.Run("takes what is put off once its time has come", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		id := b.write(t, time.Hour)
+		d, _ := b.claim(t, id)
+		if err := outbox.PutOff(t.Context(), b.pool, d, time.Now().Add(5*time.Minute), "later"); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			after time.Duration
+			want  int
+		}{{0, 0}, {4 * time.Minute, 0}, {5 * time.Minute, 1}, {5*time.Minute + 30*time.Second, 0}, {6*time.Minute + time.Second, 1}} {
+			now := time.Now().Add(step.after)
+			ctx := clock.With(t.Context(), func() time.Time { return now })
+			if n, err := b.box.Sweep(ctx, time.Minute); n != step.want || err != nil {
+				t.Errorf("after %s: swept %d, %v; want %d", step.after, n, err, step.want)
+			}
 		}
 	})
 	t.Run("takes a hundred, never those first that are put off", func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/topic"
 )
 
@@ -102,8 +103,9 @@ func (o *Outbox) due() bool {
 	return true
 }
 
-// Sweep publishes again what has been pending for longer than age and nobody is delivering, at most 100, and returns how
-// many it published. What nobody has tried to deliver comes first, then the oldest: mails that a server keeps
+// Sweep publishes what is due: notifications that were put off or are digests, once their time has come, and again what has
+// been pending for longer than age and nobody is delivering. It publishes at most 100 and returns how many; call it again
+// while it returns as many. What nobody has tried to deliver comes first, then the oldest: mails that a server keeps
 // putting off must not stand in the way of those that it never saw. However many sweep, a notification is published
 // again once per age, so that a long outage does not fill the queue.
 func (o *Outbox) Sweep(ctx context.Context, age time.Duration) (int, error) {
@@ -116,12 +118,16 @@ func (o *Outbox) Sweep(ctx context.Context, age time.Duration) (int, error) {
 
 func (o *Outbox) leftBehind(ctx context.Context, age time.Duration) ([]uuid.UUID, error) {
 	rows, err := o.db.Query(ctx, `
-		update mesher.notifications set swept_at = now() where id in (
+		update mesher.notifications set swept_at = $3::timestamptz where id in (
 			select id from mesher.notifications
-			where status = 'pending' and coalesce(swept_at, created_at) < now() - $1::bigint * interval '1 microsecond'
-				and (claimed_until is null or claimed_until < now())
+			where status = 'pending' and (claimed_until is null or claimed_until < now())
+				and case
+					when not_before is null or swept_at >= not_before
+						then coalesce(swept_at, created_at) < $3::timestamptz - $1::bigint * interval '1 microsecond'
+					else not_before <= $3::timestamptz
+				end
 			order by attempts, created_at limit $2::integer for update skip locked)
-		returning id`, age.Microseconds(), sweepMost)
+		returning id`, age.Microseconds(), sweepMost, clock.Of(ctx)())
 	if err != nil {
 		return nil, fmt.Errorf("look for pending notifications: %w", err)
 	}

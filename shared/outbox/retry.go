@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mesherhq/mesher/shared/clock"
 	"github.com/mesherhq/mesher/shared/fault"
 )
 
@@ -18,11 +19,11 @@ func Retry(ctx context.Context, db DB, id uuid.UUID) (t Template, organization u
 	var of *uuid.UUID
 	err = db.QueryRow(ctx, `
 		update mesher.notifications
-		set status = 'pending', created_at = now(), swept_at = null, claimed_until = null, finished_at = null
+		set status = 'pending', created_at = $2::timestamptz, swept_at = null, claimed_until = null, finished_at = null, not_before = null
 		where id = $1::uuid and status in ('pending', 'failed') and (claimed_until is null or claimed_until < now())
-		returning template, organization_id`, id).Scan(&t, &of)
+		returning template, organization_id`, id, clock.Of(ctx)()).Scan(&t, &of)
 	if errors.Is(err, pgx.ErrNoRows) {
-		outcome, err := unclaimed(ctx, db, id)
+		outcome, err := unclaimed(ctx, db, id, clock.Of(ctx)())
 		switch {
 		case err != nil:
 			return "", uuid.Nil, err

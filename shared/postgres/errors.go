@@ -16,6 +16,7 @@ import (
 // characters of a code.
 const (
 	stateUnique   = "23505"
+	stateLock     = "55P03"
 	stateCheck    = "23514"
 	stateInternal = "XX000"
 )
@@ -88,6 +89,9 @@ func Data(err error) bool {
 
 // Duplicate reports a violation of a unique constraint: somebody else was first.
 func Duplicate(err error) bool { return SQLState(err) == stateUnique }
+
+// LockNotAvailable reports that a lock was waited for in vain.
+func LockNotAvailable(err error) bool { return SQLState(err) == stateLock }
 
 // MissingPartition reports a row of a partitioned table that no partition takes. The server reports it as a
 // check violation without the name of a constraint.

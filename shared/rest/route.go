@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -62,6 +63,12 @@ func Handle[I, O any](a *API, r Route, h func(context.Context, *I) (*O, error)) 
 	failed := op.Responses["default"]
 	op.Responses["4XX"] = &huma.Response{Description: "The request is refused; code says why", Content: failed.Content}
 	failed.Description = "The request failed; code says why"
+}
+
+// Rename has the document call a type by the name of another, which has the same fields: in the document, types of all packages
+// need names of their own. Call it before the first route that has the type.
+func Rename[T, As any](a *API) {
+	a.huma.OpenAPI().Components.Schemas.RegisterTypeAlias(reflect.TypeFor[T](), reflect.TypeFor[As]())
 }
 
 // authenticate finds out who calls and refuses those whose credential does not allow what a route needs.

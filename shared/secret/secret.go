@@ -28,6 +28,8 @@ var (
 	PersonalToken = Kind{Prefix: "mshp_", Random: 30, Name: "personal access token"}
 	Session       = Kind{Prefix: "mshs_", Random: 43, Name: "session token"}
 	OneTime       = Kind{Prefix: "msho_", Random: 43, Name: "one-time token"}
+	Webhook       = Kind{Prefix: "mshw_", Random: 43, Name: "signing secret of a webhook"}
+	Heartbeat     = Kind{Prefix: "mshb_", Random: 30, Name: "heartbeat token"}
 )
 
 const (

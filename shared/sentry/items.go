@@ -6,6 +6,7 @@ type Action string
 // The actions. No item is ever refused: an SDK would drop the event in the same envelope with it.
 const (
 	Stored  Action = "stored"  // becomes an event
+	Watched Action = "watched" // goes to the monitor that it names
 	Counted Action = "counted" // accepted and passed over; only its number is kept
 )
 
@@ -17,12 +18,12 @@ type ItemType struct {
 	Doc      string
 }
 
-// itemTypes are the known types, the stored ones first.
+// itemTypes are the known types, those first that are kept.
 var itemTypes = [...]ItemType{
 	{"event", "error", Stored, "an error or a message"},
 	{"feedback", "feedback", Stored, "what a user wrote; an event of level info"},
+	{"check_in", "monitor", Watched, "a cron job's sign of life"},
 	{"attachment", "attachment", Counted, "a file sent with an event"},
-	{"check_in", "monitor", Counted, "a cron job's sign of life"},
 	{"client_report", "internal", Counted, "what the SDK dropped itself"},
 	{"log", "log_item", Counted, "structured logs"},
 	{"profile", "profile", Counted, "a profile of a transaction"},

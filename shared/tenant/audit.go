@@ -31,7 +31,7 @@ type Actor struct {
 
 // Target is what something was done to.
 type Target struct {
-	Kind string    `json:"kind" doc:"organization, member, invitation, project, key, token, session, user, issue or job"`
+	Kind string    `json:"kind" doc:"organization, member, invitation, project, key, token, session, user, issue, rule, alert, channel, monitor or job"`
 	ID   uuid.UUID `json:"id,omitzero" format:"uuid"`
 	Name string    `json:"name"`
 }

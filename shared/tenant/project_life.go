@@ -103,7 +103,7 @@ func insertProjectAs(ctx context.Context, db DB, p Project, slugs []string) (Pro
 
 // ChangeProject changes a project and returns it as it was and as it is. One that is marked for deletion is changed only
 // together with its status, which takes the deletion back (fault.Conflict, code "project_deleting"); it gets its slug
-// again if that is free.
+// again if that is free. Once Retention erases it, it cannot be brought back (fault.Conflict, code "project_erasing").
 func ChangeProject(ctx context.Context, db Beginner, id uuid.UUID, c ProjectChange) (was, is Project, err error) {
 	if c, err = c.checked(); err != nil {
 		return Project{}, Project{}, err
@@ -184,12 +184,15 @@ func saveProject(ctx context.Context, tx postgres.Tx, was, is Project) (Project,
 				sample_rate = $6::double precision, allowed_origins = $7::text[], rate_limit = nullif($8::integer, 0),
 				monthly_budget = nullif($9::bigint, 0), otlp_severity = $10::integer, grouping_rules = $11::text::jsonb,
 				scrub_rules = $12::text::jsonb, updated_at = clock_timestamp(), deleted_at = case when $4::text = 'deleting' then clock_timestamp() end
-			where p.id = $1::uuid
+			where p.id = $1::uuid and p.erasing_at is null
 			returning `+projectColumns, was.ID, is.Name, is.Slug, string(is.Status), is.RetentionDays, is.SampleRate,
 			is.AllowedOrigins, is.RateLimit, is.MonthlyBudget, is.OTLPSeverity, grouping, scrub).Scan(is.fields()...)
 	})
-	if violates(err, "projects_slug_key") {
+	switch {
+	case violates(err, "projects_slug_key"):
 		return Project{}, errSlugTaken(is.Slug)
+	case errors.Is(err, pgx.ErrNoRows):
+		return Project{}, fault.New(fault.Conflict, "the project is being erased and cannot be kept any more").Named("project_erasing")
 	}
 	return is, err
 }

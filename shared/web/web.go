@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -69,6 +70,9 @@ func guard(f HandlerFunc, w http.ResponseWriter, r *http.Request) (err error) {
 	return f(w, r)
 }
 
+// secrets are tokens of ours in a path, as the URL of a heartbeat has one.
+var secrets = regexp.MustCompile(`(msh[a-z]_)[0-9A-Za-z]+`)
+
 // LogFailure writes one line a failed request, with what else the caller knows. The query is left out: it may hold a key.
 // So is the text of an error that is the client's own, which may repeat what the client sent; the client was told it. Who
 // limits clients logs that: they can cause any number of refusals.
@@ -76,7 +80,7 @@ func LogFailure(ctx context.Context, log *slog.Logger, method, path string, err 
 	kind := fault.KindOf(err)
 	level := kind.Level()
 	attrs := []slog.Attr{
-		slog.String("method", method), slog.String("path", path),
+		slog.String("method", method), slog.String("path", secrets.ReplaceAllString(path, "$1…")),
 		slog.Int("status", kind.Status()), slog.String("code", fault.CodeOf(err)),
 	}
 	if level > slog.LevelInfo {

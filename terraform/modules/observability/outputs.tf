@@ -1,0 +1,4 @@
+output "channels" {
+  description = "Notification channels of the alerts."
+  value       = [for c in google_monitoring_notification_channel.email : c.id]
+}
