@@ -57,7 +57,11 @@ func connection(ctx context.Context, e *exam) (out []Finding) {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return append(out, Finding{Level: Unknown, What: "the database does not answer: " + err.Error(), Fix: refused(err)})
+		fix := refused(err)
+		if e.Local && postgres.SQLState(err) == "" {
+			fix = "is the platform running? make run"
+		}
+		return append(out, Finding{Level: Unknown, What: "the database does not answer: " + err.Error(), Fix: fix})
 	}
 	e.pool = pool
 	c := pool.Config().ConnConfig
