@@ -76,6 +76,7 @@ func columnsOf(t *testing.T, conn *pgx.Conn) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer rows.Close()
 	type table struct {
 		Name    string
 		Columns []string
