@@ -446,7 +446,7 @@ func TestAlerts_OnceWhileConnectionsBreak(t *testing.T) {
 		if n := len(b.alerts(t, rule)); n != want {
 			t.Errorf("alerts = %d, want %d", n, want)
 		}
-		if n := b.number(t, "select count(*) from mesher.notifications where rule_id = $1", rule); n != want {
+		if n := b.number(t, "select count(*) from mesher.notifications where rule_id = $1 and template = 'alert'", rule); n != want {
 			t.Errorf("notifications = %d, want %d", n, want)
 		}
 	}
