@@ -31,6 +31,8 @@ var bodies = map[string]string{
 	"merge-issues":        `{"ids":["{issue_id}","{other_issue_id}"]}`,
 	"unmerge-issue":       `{"fingerprints":["{fingerprint}"]}`,
 	"erase-user":          `{"user_id":"u1"}`,
+	"create-monitor":      `{"name":"x","kind":"tcp","config":{"tcp":{"host":"example.com","port":443}}}`,
+	"update-monitor":      `{"name":"x"}`,
 	"create-channel":      `{"name":"x","slack":{"url":"https://hooks.slack.com/services/a"}}`,
 	"update-channel":      `{"name":"x"}`,
 
@@ -70,7 +72,7 @@ func (b *bundle) estate(t *testing.T, name string) estate {
 		"{invitation_id}", i.ID.String(), "{project_id}", p.ID.String(), "{key_id}", k.ID.String(), "{token_id}", uuid.NewString(),
 		"{issue_id}", b.issue(t, p, "first").String(), "{other_issue_id}", b.issue(t, p, "second").String(),
 		"{fingerprint}", fingerprint("first", 1).String(), "{event_id}", b.event(t, p, "first", "u2").String(),
-		"{job}", "retention",
+		"{job}", "retention", "{monitor_id}", b.heartbeat(t, e.organization).String(),
 		"{channel_id}", hook.String(), "{delivery_id}", test.String())
 	return e
 }

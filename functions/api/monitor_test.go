@@ -13,6 +13,7 @@ import (
 	"github.com/mesherhq/mesher/functions/api"
 	"github.com/mesherhq/mesher/shared/account"
 	"github.com/mesherhq/mesher/shared/monitor"
+	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/rest"
 	"github.com/mesherhq/mesher/shared/secret"
 	"github.com/mesherhq/mesher/shared/tenant"
@@ -20,6 +21,19 @@ import (
 
 // website is a monitor of an organization's website that sends a secret.
 const website = `{"name":"shop","kind":"http","config":{"http":{"url":"https://shop.example.com/health"}},"secrets":{"headers":{"Authorization":"Bearer very-secret"}}}`
+
+// heartbeat makes a monitor without a trace in the audit log.
+func (b *bundle) heartbeat(t *testing.T, o tenant.Organization) uuid.UUID {
+	t.Helper()
+	var m monitor.Monitor
+	must(t, postgres.InTx(t.Context(), b.app, func(tx postgres.Tx) (err error) {
+		m, _, err = monitor.Keeper{}.Create(t.Context(), tx, o.ID, monitor.Spec{
+			Name: "job", Kind: monitor.Heartbeat, Config: monitor.Config{Heartbeat: &monitor.HeartbeatConfig{Cron: "0 3 * * *"}},
+		}, time.Now())
+		return err
+	}))
+	return m.ID
+}
 
 func TestMonitors(t *testing.T) {
 	t.Parallel()

@@ -396,7 +396,7 @@ func TestProbe_Together(t *testing.T) {
 		"looks":         `select count(*) from mesher.service_health_checks`,
 		"monitors":      `select count(distinct monitor_id) from mesher.service_health_checks`,
 		"alerts":        `select count(*) from mesher.alert_events`,
-		"notifications": `select count(*) from mesher.notifications`,
+		"notifications": `select count(*) from mesher.notifications where template = 'alert'`,
 		"down":          `select count(*) from mesher.monitors where status = 'down' and claim is null`,
 	} {
 		if n := b.count(t, sql); n != 200 {
@@ -451,7 +451,7 @@ func TestProbe_Ended(t *testing.T) {
 	for what, sql := range map[string]string{
 		"down":          `select count(*) from mesher.monitors where status = 'down' and claim is null`,
 		"alerts":        `select count(*) from mesher.alert_events`,
-		"notifications": `select count(*) from mesher.notifications`,
+		"notifications": `select count(*) from mesher.notifications where template = 'alert'`,
 	} {
 		if n := b.count(t, sql); n != 200 {
 			t.Errorf("%s: %d, want 200", what, n)
