@@ -15,6 +15,9 @@ import (
 // digestPage is how many heartbeats one transaction judges.
 const digestPage = 50
 
+// brokenFor is how long a heartbeat whose schedule cannot be read is left alone.
+const brokenFor = time.Hour
+
 // Digested is what judging heartbeats came to.
 type Digested struct {
 	Finished
@@ -49,12 +52,10 @@ func Digest(ctx context.Context, db *postgres.Pool, now time.Time, most int) (Di
 }
 
 func (d *Digested) add(n Digested) {
-	d.Checks += n.Checks
-	d.Changed += n.Changed
+	d.Add(n.Finished)
 	d.CheckIns += n.CheckIns
 	d.Monitors += n.Monitors
 	d.Remaining += n.Remaining
-	d.Told = append(d.Told, n.Told...)
 }
 
 // forgetGone marks check-ins as digested whose monitor is gone, disabled, or of an organization or project that is.
@@ -161,7 +162,9 @@ func (w *write) heartbeats(monitors []Monitor, said []received, until time.Time)
 		}
 		found, err := m.judge(signals, until)
 		if err != nil {
-			return err
+			// It was right when it was made. That it is not any more is its own trouble, not that of the others.
+			found = []verdict{{w.at, Look{Status: Down, Details: Details{Code: CodeConfiguration, Error: err.Error()}}}}
+			m.DueAt = w.at.Add(brokenFor)
 		}
 		for _, v := range found {
 			if err := w.look(&m, v.Look, v.At); err != nil {
