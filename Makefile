@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 FUZZTIME ?= 10s
+PACKAGES ?= ./...
 USES_DATABASE := {{range $$t := .TestImports}}{{if eq $$t "github.com/mesherhq/mesher/shared/pgtest"}}{{$$.ImportPath}} {{end}}{{end}}\
 	{{range $$t := .XTestImports}}{{if eq $$t "github.com/mesherhq/mesher/shared/pgtest"}}{{$$.ImportPath}} {{end}}{{end}}
 LINT := .cache/bin/golangci-lint-$(shell go env GOVERSION)
@@ -21,7 +22,7 @@ test: ## run every test, in random order
 .PHONY: test-pooler
 test-pooler: ## run every test of the database through PgBouncer
 	@test/pooler/install
-	PGTEST_POOLER=1 go test -shuffle=on -timeout=10m $$(go list -f '$(USES_DATABASE)' ./...)
+	PGTEST_POOLER=1 go test -shuffle=on -timeout=10m $$(go list -f '$(USES_DATABASE)' $(PACKAGES))
 
 .PHONY: conformance
 conformance: ## drive real SDKs against the platform: Go, Node.js (>= 20.19), Python, Chromium

@@ -85,7 +85,7 @@ func Functions() []Function {
 		},
 		{
 			Name: "Notify", Trigger: Topic, Topic: "notifications", Role: postgres.RoleApp, Path: "POST /",
-			Doc:      "delivers notifications: mails about accounts and invitations",
+			Doc:      "delivers notifications: mails about accounts, and alerts by mail, to Slack, Discord, PagerDuty and webhooks",
 			Settings: env.Describe(&notify.Config{}),
 			Build:    notify.Build,
 		},

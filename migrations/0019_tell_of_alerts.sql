@@ -40,7 +40,7 @@ create unique index notifications_parent_key on mesher.notifications (parent_id,
 create index notifications_digest_id_idx on mesher.notifications (digest_id) where digest_id is not null;
 create index notifications_channel_idx on mesher.notifications (channel_id, created_at desc, id) where channel_id is not null;
 
--- How often a rule told a channel in the window that began last, and how often a channel was told in its hour. There are no
+-- How often a rule told a channel in the window that began last, counted up to one more than a burst, and how often a channel was told in its hour. There are no
 -- foreign keys: a rule or channel that is deleted must not be the reason why Store cannot write.
 create table mesher.alert_windows (
     rule_id    uuid not null,
@@ -91,10 +91,22 @@ grant select, insert on mesher.notification_attempts to mesher_app;
 -- open_digest returns the digest of a rule and channel that still takes notifications, or of the channel if rule is null,
 -- making one that is due then. Until the transaction ends nobody begins to deliver it. Null: there is no such channel.
 create function mesher.open_digest(channel uuid, rule uuid, due timestamptz, at timestamptz) returns uuid
-language sql
-volatile
+language plpgsql
 set search_path = ''
 as $$
+#variable_conflict use_column
+declare
+    digest mesher.notifications;
+begin
+    -- Usually it is there, and only locked: a version of it for each alert of a transaction would make the thousandth alert
+    -- look through a thousand.
+    select * into digest from mesher.notifications n
+    where n.channel_id = open_digest.channel and coalesce(n.rule_id, n.channel_id) = coalesce(open_digest.rule, open_digest.channel)
+        and n.template = 'digest' and n.event = 'fired' and n.status = 'pending' and n.attempts = 0 and n.parent_id is null
+    for update;
+    if digest.not_before <= due then
+        return digest.id;
+    end if;
     insert into mesher.notifications as n
         (id, organization_id, channel, template, recipient, channel_id, rule_id, event, not_before, created_at)
     select mesher.uuidv7(at), c.organization_id, c.kind, 'digest', c.name, c.id, open_digest.rule, 'fired', due, at
@@ -102,7 +114,9 @@ as $$
     on conflict (channel_id, coalesce(rule_id, channel_id))
         where template = 'digest' and event = 'fired' and status = 'pending' and attempts = 0 and parent_id is null
         do update set not_before = least(n.not_before, excluded.not_before)
-    returning n.id
+    returning n.* into digest;
+    return digest.id;
+end
 $$;
 
 -- fold_resolved folds the notification that an alert is resolved where that it fired was folded. For PagerDuty it belongs to
@@ -179,7 +193,11 @@ begin
             on conflict (rule_id, channel_id) do update set
                 began_at = case when w.began_at <= at - span then excluded.began_at else w.began_at end,
                 told = case when w.began_at <= at - span then 1 else w.told + 1 end
+                where w.began_at <= at - span or w.told <= burst
             returning told, began_at into told_, began;
+            if told_ is null then -- the window is full; its row is locked, and stays as it is
+                select w.told, w.began_at into told_, began from mesher.alert_windows w where w.rule_id = c.rule_id and w.channel_id = c.id;
+            end if;
             insert into mesher.notifications (id, organization_id, channel, template, recipient, channel_id, rule_id, alert_id,
                 event, status, finished_at, digest_id, created_at)
             values (mesher.uuidv7(at), c.organization_id, c.kind, 'alert', c.name, c.id, c.rule_id, notify_alert.alert, 'fired',

@@ -79,7 +79,9 @@ func runDev(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("%w\nmore may be in %s and %s", err, logs.Name(), server.Name())
 	}
 	fmt.Fprint(out, welcome(p.Info, opts.Home))
+	opts.Log.Info("the platform is ready", "url", p.Info.URL)
 	err = p.Wait(ctx)
+	opts.Log.Info("the platform stops")
 	fmt.Fprintln(out, "stopping")
 	grace, done := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer done()

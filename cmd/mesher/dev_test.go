@@ -233,3 +233,17 @@ func TestDev_StartsAfterAStartThatWasBrokenOff(t *testing.T) {
 	p.kill(t)
 	gone(t, home, p)
 }
+
+// TestPlatformIsDown has commands look at a platform of this machine that does not run: they say so.
+func TestPlatformIsDown(t *testing.T) {
+	t.Parallel()
+	home := newHome(t)
+	info := `{"url": "http://127.0.0.1:1", "database_url": "postgres://a:EXAMPLEPASSWORD@127.0.0.1:1/mesher?sslmode=disable", "pubsub": "127.0.0.1:1", "scheduler": "127.0.0.1:1"}`
+	fatal(t, os.WriteFile(filepath.Join(home, "dev.json"), []byte(info), 0o600))
+	for _, args := range [][]string{{"monitors"}, {"notifications"}, {"keys", "list"}, {"retention", "-dry-run"}, {"jobs", "list"}, {"doctor"}} {
+		out, code := runProgram(t, home, args...)
+		if code == 0 || !strings.Contains(out, "make run") || strings.Contains(out, "EXAMPLEPASSWORD") {
+			t.Errorf("mesher %v ends with %d:\n%s", args, code, out)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mesherhq/mesher/shared/env"
+	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/local"
 	"github.com/mesherhq/mesher/shared/postgres"
 	"github.com/mesherhq/mesher/shared/schedule"
@@ -40,6 +41,7 @@ type jobsOptions struct {
 // jobsPlace is where the jobs are.
 type jobsPlace struct {
 	client *scheduler.Client
+	local  bool           // that of the platform on this machine
 	db     *postgres.Pool // nil: it is not known, so runs are not shown and nothing is noted in the audit log
 }
 
@@ -108,7 +110,11 @@ func runJobs(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		defer p.close()
-		return explainDatabase(a.run(ctx, p, o, out))
+		err = explainDatabase(a.run(ctx, p, o, out))
+		if p.local && fault.Is(err, fault.Unavailable) {
+			return fmt.Errorf("%w; is the platform running (make run)?", err)
+		}
+		return err
 	}
 	return fmt.Errorf("%w: mesher jobs has no action %q\n%s", errUsage, args[0], jobsUsage())
 }
@@ -150,7 +156,7 @@ func (a jobsAction) options(args []string) (jobsOptions, error) {
 // two are never mixed: one's schedule is not shown with the other's runs.
 func openJobs(ctx context.Context, o jobsOptions, lookup env.Lookup) (jobsPlace, error) {
 	set := func(name string) bool { v, ok := lookup(name); return ok && v != "" }
-	database := set("DATABASE_URL")
+	database, here := set("DATABASE_URL"), false
 	if o.location == "" && !set("SCHEDULER_LOCATION") && !database {
 		info, err := local.ReadInfo(home())
 		if err != nil {
@@ -160,7 +166,7 @@ func openJobs(ctx context.Context, o jobsOptions, lookup env.Lookup) (jobsPlace,
 		if !known {
 			return jobsPlace{}, fmt.Errorf("find the schedule: the platform of %s was started by a version without one; start it again (make run)", home())
 		}
-		lookup, database = found, true
+		lookup, database, here = found, true, true
 	}
 	var cfg scheduler.Config
 	if err := env.Read(overridden(lookup, map[string]string{
@@ -172,7 +178,7 @@ func openJobs(ctx context.Context, o jobsOptions, lookup env.Lookup) (jobsPlace,
 	if err != nil {
 		return jobsPlace{}, fmt.Errorf("find the schedule: %w", err)
 	}
-	p := jobsPlace{client: client}
+	p := jobsPlace{client: client, local: here}
 	if database {
 		if p.db, err = openDatabase(ctx); err != nil {
 			p.close()

@@ -86,12 +86,15 @@ func (s shownSchedule) print(out io.Writer, recorded bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "JOB\tSTATE\tSCHEDULE (UTC)\tLAST CALL\tANSWER\tLAST RUN\tNEXT CALL")
 	for _, j := range s.Jobs {
-		run := "-"
+		run, next := "-", shownTime(j.Next)
 		if j.LastRun != nil {
-			run = string(j.LastRun.Outcome) + " " + shownTime(j.LastRun.StartedAt)
+			run = outcome(*j.LastRun) + " " + shownTime(j.LastRun.StartedAt)
+		}
+		if j.State != scheduler.Enabled {
+			next = "-" // a paused job keeps its time, and is not called then
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(j.Name), j.State, printable(j.Cron), shownTime(j.LastAttempt),
-			orDash(printable(j.LastStatus)), run, shownTime(j.Next))
+			orDash(printable(j.LastStatus)), run, next)
 	}
 	if len(s.Jobs) == 0 {
 		fmt.Fprintln(w, "(no jobs)")
@@ -109,6 +112,15 @@ func (s shownSchedule) print(out io.Writer, recorded bool) error {
 		fmt.Fprintln(out, "! "+printable(text))
 	}
 	return nil
+}
+
+// outcome says how a run went, and whether it only said what it would do.
+func outcome(r job.Record) string {
+	var s job.Summary
+	if json.Unmarshal(r.Summary, &s) == nil && s.DryRun {
+		return "dry run " + string(r.Outcome)
+	}
+	return string(r.Outcome)
 }
 
 func jobsRun(ctx context.Context, p jobsPlace, o jobsOptions, out io.Writer) error {
@@ -200,8 +212,16 @@ func printRun(out io.Writer, name string, r job.Record) error {
 	for step := range s.Failed {
 		steps[step] = true
 	}
+	idle := 0
 	for _, step := range slices.Sorted(maps.Keys(steps)) {
+		if s.Done[step] == 0 && s.Remaining[step] == 0 && s.Failed[step] == "" {
+			idle++
+			continue
+		}
 		fmt.Fprintf(w, "  %s\t%d done\t%d left\t%s\n", printable(step), s.Done[step], s.Remaining[step], printable(s.Failed[step]))
+	}
+	if idle > 0 {
+		fmt.Fprintf(w, "  (%d of %d steps had nothing to do)\n", idle, len(steps))
 	}
 	if err := w.Flush(); err != nil {
 		return err

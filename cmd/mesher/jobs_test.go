@@ -126,7 +126,9 @@ func TestJobs(t *testing.T) {
 	contains(t, b.must(t, "run", "probe"), "probe was skipped: another run is under way")
 	contains(t, b.must(t, "run", "-wait", "0", "alerts"), "alerts is called")
 
+	b.Exec(t, "insert into mesher.job_runs (id, job, outcome, summary, started_at, finished_at) values (gen_random_uuid(), 'alerts', 'done', '{\"dry_run\": true}', '2040-01-01', '2040-01-01')")
 	out = b.must(t, "list")
+	contains(t, out, "dry run done 2040-01-01 00:00:00  -\n") // a job that is paused has no next call
 	contains(t, out, "probe       paused", "partitions  enabled", "done 20", "failed 20", "! probe is paused", "! the last run of retention failed (days:")
 	if strings.Contains(out, "\x1b") || strings.Contains(out, "partitions is") {
 		t.Errorf("listed:\n%q", out)

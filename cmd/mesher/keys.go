@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/mesherhq/mesher/shared/env"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/local"
@@ -152,6 +154,10 @@ func explainDatabase(err error) error {
 	switch postgres.SQLState(err) {
 	case "42P01", "3F000":
 		return fmt.Errorf("the database has no schema yet, run mesher setup or mesher migrate: %w", err)
+	case "":
+		if v, _ := env.OS("DATABASE_URL"); v == "" && errors.As(err, new(*pgconn.ConnectError)) {
+			return fmt.Errorf("the database of the platform on this machine does not answer; is it running (make run)? %w", err)
+		}
 	case "42501":
 		return fmt.Errorf("the user of DATABASE_URL may not do this; connect as the one who migrates: %w", err)
 	}

@@ -67,9 +67,15 @@ func runIssues(ctx context.Context, args []string, out io.Writer) error {
 
 func runMonitors(ctx context.Context, args []string, out io.Writer) error {
 	// Those that are the organization's, of no project, are shown with whatever project is asked for.
+	// One that is not well says what the last look found, where that was not well either.
 	return list(ctx, "monitors", args, out, "STATUS\tSINCE\tKIND\tMONITOR", `
-		select case when m.enabled then m.status else 'disabled' end, to_char(m.status_since at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), m.kind, m.name
+		select case when m.enabled then m.status else 'disabled' end, to_char(m.status_since at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS'), m.kind,
+			m.name || coalesce(': ' || case when m.enabled and m.status in ('down', 'degraded') and l.status <> 'healthy' then
+				coalesce(l.probe_details ->> 'error', l.probe_details ->> 'code') end, '')
 		from mesher.monitors m
+		left join lateral (
+			select c.status, c.probe_details from mesher.service_health_checks c
+			where c.monitor_id = m.id order by c.created_at desc, c.id desc limit 1) l on true
 		where ($1::uuid is null or m.project_id = $1::uuid or m.project_id is null
 			and m.organization_id = (select p.organization_id from mesher.projects p where p.id = $1::uuid))
 		order by array_position(array['down', 'degraded', 'unknown', 'healthy'], m.status), m.status_since desc, m.id limit $2`)

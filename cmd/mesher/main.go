@@ -31,7 +31,7 @@ func commands() []command {
 		{"keys", "list, create, rotate and revoke API keys", runKeys},
 		{"users", "list and invite people, and let them in or out", runUsers},
 		{"jobs", "list the schedule; run, pause, resume and sync its jobs", runJobs},
-		{"notifications", "list mails that wait or failed, and send one again", runNotifications},
+		{"notifications", "list mails, and what channels are to be told, that wait or failed; send one again", runNotifications},
 		{"audit", "list who did what", runAudit},
 		{"retention", "remove what is older than it is to be kept, or say what that is (-dry-run)", runRetention},
 		{"doctor", "look at an installation from end to end, and say what to do about what is wrong", runDoctor},

@@ -47,7 +47,7 @@ func (m *migrate) write(now time.Time) error {
 			continue
 		}
 		file := filepath.Join(dir, at.Format(timestamp)+"_mesher_"+s.Name+".sql")
-		if err := os.WriteFile(file, []byte(s.Text), 0o644); err != nil { //nolint:gosec // no secret: it goes into a repository
+		if err := os.WriteFile(file, []byte(s.Text), 0o644); err != nil {
 			return fmt.Errorf("write a migration: %w", err)
 		}
 		fmt.Fprintf(m.out, "wrote %s\n", file)

@@ -71,7 +71,7 @@ func TestMonitors(t *testing.T) {
 		t.Errorf("mesher monitors ends with %d:\n%s", code, out)
 	}
 	out, code = runProgram(t, home, "monitors", "-project", f.ids["project_id"])
-	if code != 0 || !strings.Contains(out, "down") || !strings.Contains(out, "backup") || strings.Contains(out, "Mesher: database") {
+	if code != 0 || !strings.Contains(out, "gone: no connection could be made") || !strings.Contains(out, "backup") || strings.Contains(out, "Mesher: database") {
 		t.Errorf("mesher monitors of a project ends with %d:\n%s", code, out)
 	}
 }

@@ -115,6 +115,6 @@ func retryNotification(ctx context.Context, db *postgres.Pool, id uuid.UUID, p p
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, p.say(ctx, id))
+	_, err = fmt.Fprintln(out, p.say(ctx, "The notification", id))
 	return err
 }

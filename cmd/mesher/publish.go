@@ -53,17 +53,17 @@ func queueOf(lookup env.Lookup) publish {
 	}
 }
 
-// say publishes that a mail is to be delivered, and returns what becomes of it. It is no failure of the command when the
-// queue is away: the mail is written, and swept later.
-func (p publish) say(ctx context.Context, mail uuid.UUID) string {
-	const later = "it goes out with the next login or mail, once it is a minute old; -link prints a link instead."
+// say publishes that a notification, which is called what, is to be delivered, and returns what becomes of it. It is no
+// failure of the command when the queue is away: it is written, and swept by Alerts.
+func (p publish) say(ctx context.Context, what string, id uuid.UUID) string {
+	const later = "it goes out with the next run of the job alerts, once it is a minute old."
 	if p == nil {
-		return "The mail is written. GOOGLE_CLOUD_PROJECT is not set here, so nobody is told of it: " + later
+		return what + " is written. GOOGLE_CLOUD_PROJECT is not set here, so nobody is told of it: " + later
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishMost)
 	defer cancel()
-	if err := p(ctx, mail); err != nil {
-		return "The mail is written, but the queue cannot be told (" + printable(err.Error()) + "): " + later
+	if err := p(ctx, id); err != nil {
+		return what + " is written, but the queue cannot be told (" + printable(err.Error()) + "): " + later
 	}
-	return "The mail is on its way."
+	return what + " is on its way."
 }

@@ -16,9 +16,9 @@ func TestPublish_SaysWhatBecomesOfAMail(t *testing.T) {
 	t.Parallel()
 	away := publish(func(context.Context, uuid.UUID) error { return errors.New("gone \x1b[31m") })
 	there := publish(func(context.Context, uuid.UUID) error { return nil })
-	contains(t, away.say(t.Context(), uuid.New()), "cannot be told", "goes out with the next login", `gone \x1b`)
-	contains(t, there.say(t.Context(), uuid.New()), "on its way")
-	contains(t, publish(nil).say(t.Context(), uuid.New()), "GOOGLE_CLOUD_PROJECT is not set", "-link")
+	contains(t, away.say(t.Context(), "The mail", uuid.New()), "cannot be told", "goes out with the next run", `gone \x1b`)
+	contains(t, there.say(t.Context(), "The notification", uuid.New()), "The notification is on its way")
+	contains(t, publish(nil).say(t.Context(), "The mail", uuid.New()), "GOOGLE_CLOUD_PROJECT is not set", "The mail is written")
 }
 
 func TestQueueOf_FollowsTheDatabase(t *testing.T) {

@@ -54,7 +54,7 @@ func usersInvite(ctx context.Context, db *postgres.Pool, o usersOptions, out io.
 	if mail == uuid.Nil {
 		return showInvitation(out, o, org, inv, link, "")
 	}
-	return showInvitation(out, o, org, inv, "", o.publish.say(ctx, mail))
+	return showInvitation(out, o, org, inv, "", o.publish.say(ctx, "The mail", mail))
 }
 
 // invite makes an invitation, or lets the one that is open already be open for longer, and records which.

@@ -148,7 +148,7 @@ func (f *Function) publish(ctx context.Context, told []uuid.UUID) {
 	}
 }
 
-// sweep publishes what was left behind, and returns how many notifications. Digests that are due belong here too, before it.
+// sweep publishes what was left behind, and digests that are due, and returns how many notifications.
 func (f *Function) sweep(ctx context.Context) (published, left int64, err error) {
 	for range sweepsMost {
 		n, err := f.outbox.Sweep(ctx, sweepAge)

@@ -67,7 +67,7 @@ func TestEnded(t *testing.T) {
 				t.Errorf("the alert of another issue is %v", got)
 			}
 			told := []string{"fired"}
-			if tt.why != "" && tt.why != "its rule was deleted" {
+			if tt.why != "" {
 				told = append(told, "resolved")
 			}
 			if diff := cmp.Diff(told, b.told(t, r)); diff != "" {

@@ -229,7 +229,7 @@ func (b *bundle) list(t testing.TB, r alert.Rule) []string {
 // told returns what channels were told of a rule, in order.
 func (b *bundle) told(t testing.TB, r alert.Rule) []string {
 	t.Helper()
-	rows, err := b.admin.Query(t.Context(), "select data ->> 'event' from mesher.notifications where rule_id = $1 order by created_at, id", r.ID)
+	rows, err := b.admin.Query(t.Context(), "select event from mesher.notifications where rule_id = $1 and template = 'alert' order by created_at, id", r.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

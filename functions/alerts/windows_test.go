@@ -333,6 +333,51 @@ func TestWindows_AreBounded(t *testing.T) {
 	}
 }
 
+// What one organization has rules for takes no more of a run than its share: the rest follows in the next ones.
+func TestWindows_ShareTheRun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const channels, issues = 20, 130
+	all := []uuid.UUID{b.channel}
+	for len(all) < channels {
+		id := uuid.New()
+		b.exec(t, "insert into mesher.alert_channels (id, organization_id, name, kind) values ($1, $2, 'team', 'email')", id, b.org)
+		all = append(all, id)
+	}
+	c := events(5, 1)
+	c.Scope = alert.ByIssue
+	loud := b.rule(t, alert.EventCount, c, func(ch *alert.RuleChange) { ch.ChannelIDs = &all })
+	late := b.rule(t, alert.EventCount, events(5, 1))
+	b.count(t, late, late.ID, 0, 1, 0)
+	b.exec(t, `
+		with made as (
+			insert into mesher.issues (project_id, id, title, level, event_count, first_seen, last_seen, active_hour)
+			select $1::uuid, gen_random_uuid(), 'issue ' || n, 'error', 1, $2::timestamptz, $2::timestamptz, $2::timestamptz from generate_series(1, $4::int) n returning id),
+		bound as (
+			insert into mesher.issue_fingerprints (project_id, fingerprint, issue_id, grouping_version)
+			select $1::uuid, id, id, 1 from made returning fingerprint)
+		insert into mesher.alert_counts (rule_id, subject, minute, events) select $3::uuid, fingerprint, $2::timestamptz, 1 from bound`,
+		b.project, noon, loud.ID, issues)
+	count := func(r alert.Rule, status string) int {
+		return b.number(t, "select count(*) from mesher.alert_events where rule_id = $1 and status = $2", r.ID, status)
+	}
+	first := b.run(t, 0)
+	if n := count(loud, "active"); n != 119 || first.Remaining["windows"] != 11 { // of 21 changes each
+		t.Errorf("raised = %d and left = %d, want 119 and 11", n, first.Remaining["windows"])
+	}
+	if n := count(late, "active"); n != 1 {
+		t.Errorf("the other rule raised %d, want 1", n)
+	}
+	b.run(t, sec)
+	if n := count(loud, "active"); n != issues {
+		t.Errorf("raised = %d after the next run, want %d", n, issues)
+	}
+	b.run(t, 20*minute)
+	if n := count(loud, "resolved"); n == 0 || n > 29 { // each costs four times as much
+		t.Errorf("resolved = %d at once, want at most 29", n)
+	}
+}
+
 func TestWindows_OfManyRules(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

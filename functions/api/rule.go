@@ -74,7 +74,7 @@ func (f *Function) ruleRoutes() {
 	rest.Handle(f.api, rest.Route{
 		ID: "delete-rule", Method: http.MethodDelete, Path: pathRule, Tag: tagRules, Scope: account.ScopeAdmin,
 		Role: string(tenant.Admin), Status: http.StatusNoContent, Summary: "Delete an alert rule",
-		Doc: "Deletes a rule. Its alerts stay; those that are open are resolved within a minute or two, and nobody is told.",
+		Doc: "Deletes a rule. Its alerts stay; those that are open are resolved within a minute or two, and who was told of them is told.",
 	}, f.deleteRule)
 	f.dryRunRoutes()
 }

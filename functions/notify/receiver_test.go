@@ -192,13 +192,3 @@ func (b *tenantBundle) due(t testing.TB) {
 	t.Helper()
 	b.db.Exec(t, "update mesher.notifications set not_before = now() where status = 'pending'")
 }
-
-// text returns the first column of a query's one row.
-func (b *tenantBundle) text(t testing.TB, sql string, args ...any) string {
-	t.Helper()
-	var out string
-	if err := b.pool.QueryRow(t.Context(), sql, args...).Scan(&out); err != nil {
-		t.Fatalf("%s: %v", sql, err)
-	}
-	return out
-}

@@ -78,7 +78,7 @@ func TestRetention_GoesOnWhereARunEnded(t *testing.T) {
 		}
 	}
 	// The instance dies while the server waits for the reader.
-	killed := b.db.Conn(t, pgtest.Store)
+	killed := b.db.Session(t, pgtest.Store)
 	if _, err := killed.Exec(t.Context(), "set lock_timeout = '100ms'"); err != nil {
 		t.Fatal(err)
 	}

@@ -407,6 +407,38 @@ func TestAlerts_KeepNoEventFromBeingStored(t *testing.T) {
 	}
 }
 
+// Many rules and many new issues at once raise all their alerts, and no transaction raises more than it has time for.
+func TestAlerts_OfManyRulesAndIssues(t *testing.T) {
+	t.Parallel()
+	const rules, issues = 30, 20
+	for _, each := range []bool{false, true} {
+		t.Run(fmt.Sprintf("row by row: %t", each), func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			project := b.project(t)
+			for range rules {
+				b.rule(t, project, alert.NewIssue, alert.Condition{}, alert.Filter{})
+			}
+			var events []event.Event
+			for i := range issues {
+				events = append(events, at(t, project, uuid.New(), i, event.Error, noon))
+			}
+			if each {
+				b.refuseMarked(t, "events", whenMarked, "22P02")
+				events = append(events, marked(t, project, 1, func(int) bool { return true })...)
+			}
+			acked(t, b.function(t), pack(project, events...))
+			b.stored(t, project, issues)
+			if n := b.number(t, "select count(*) from mesher.alert_events"); n != rules*issues {
+				t.Errorf("alerts = %d, want %d", n, rules*issues)
+			}
+			if n := b.number(t, "select coalesce(max(n), 0) from (select count(*) as n from mesher.alert_events group by xmin) t"); n > candidatesMost {
+				t.Errorf("one transaction raised %d alerts, want at most %d", n, candidatesMost)
+			}
+		})
+	}
+}
+
 // Whatever happens on the way, there are as many alerts as issues, and each channel is told of each once.
 func TestAlerts_OnceWhileConnectionsBreak(t *testing.T) {
 	t.Parallel()
@@ -446,7 +478,7 @@ func TestAlerts_OnceWhileConnectionsBreak(t *testing.T) {
 		if n := len(b.alerts(t, rule)); n != want {
 			t.Errorf("alerts = %d, want %d", n, want)
 		}
-		if n := b.number(t, "select count(*) from mesher.notifications where rule_id = $1", rule); n != want {
+		if n := b.number(t, "select count(*) from mesher.notifications where rule_id = $1 and template = 'alert'", rule); n != want {
 			t.Errorf("notifications = %d, want %d", n, want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/event"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/topic"
@@ -32,11 +33,12 @@ type row struct {
 	level                    event.Level
 	title, culprit, release  string
 	environment              string
-	user                     uuid.UUID // userHash
-	newTags                  bool      // a tag has a value that was not known to be written
-	tags                     []byte    // as of the event
-	tuple                    []byte    // binary COPY tuple
-	line                     []byte    // the event's canonical line
+	user                     uuid.UUID   // userHash
+	newTags                  bool        // a tag has a value that was not known to be written
+	tags                     []byte      // as of the event
+	tuple                    []byte      // binary COPY tuple
+	line                     []byte      // the event's canonical line
+	columns                  []alert.Tag // what counts as a tag without being one; nil: no rule has asked for it
 }
 
 // decode unpacks a message. An error is fault.Invalid when the message can never be stored, with the reason,

@@ -32,11 +32,14 @@ const eachLockWait = "set local lock_timeout = '20ms'"
 // move to the refused ones. It returns the work about the others. Their tags are written together: a statement for
 // each row's would take longer than all else.
 func commitEach(ctx context.Context, pg *pgconn.PgConn, project uuid.UUID, c *choice, found look, known *memory) (work, error) {
-	works := make([]work, len(c.fresh))
+	works, candidates := make([]work, len(c.fresh)), 0
 	for i := range c.fresh {
 		var err error
 		if works[i], err = plan(project, c.fresh[i:i+1], found, known, 0); err != nil {
 			return work{}, err
+		}
+		if candidates += len(works[i].candidates); candidates > candidatesMost && i > 0 {
+			return work{}, errCrowded
 		}
 	}
 	refused, err := insertEach(ctx, pg, c.fresh, works)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,6 +16,14 @@ import (
 // Rules about new issues and regressions are seen here, in the transaction that opens or reopens the issue. Which issues it
 // will be is decided by the statements before; so what may be raised is a list of candidates, each with an id that exists
 // only if it came true: the issue's own, or that of the activity which says that it regressed.
+
+// candidatesMost is how many alerts one transaction may raise. Each is told to up to twenty channels, so a transaction that
+// opens very many issues at once would take longer than it may: its rows are then stored in parts, each with its alerts. What a
+// single row may raise, one alert for each rule, always fits.
+const candidatesMost = 100
+
+// errCrowded says that rows may raise more alerts than one transaction takes. Nothing of them is stored.
+var errCrowded = errors.New("more alerts than one transaction raises")
 
 // candidate is an alert that is raised if the issue is opened, or the activity written.
 type candidate struct {

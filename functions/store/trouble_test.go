@@ -252,7 +252,7 @@ func TestFunction_KeepsTheConnectionAfterAnError(t *testing.T) {
 				project, other := b.project(t), b.project(t)
 				f := b.function(t, func(c *Config) { c.Database.PoolSize, c.Slots = 1, 1 })
 				acked(t, f, pack(other, samples(t, other, 0, 3)...))
-				backend := b.backends(t)
+				connected := f.pool.Stat().NewConnsCount()
 
 				kind := "trigger"
 				if strings.Contains(place.trigger, "deferrable") {
@@ -274,25 +274,12 @@ func TestFunction_KeepsTheConnectionAfterAnError(t *testing.T) {
 				b.stored(t, project, 300)
 				acked(t, f, pack(other, samples(t, other, 0, 6)...))
 				b.stored(t, other, 6)
-				if after := b.backends(t); after != backend {
-					t.Errorf("backends = %s, want the one there was, %s", after, backend)
+				if after := f.pool.Stat().NewConnsCount(); after != connected {
+					t.Errorf("connections = %d, want the one there was, %d", after, connected)
 				}
 			})
 		}
 	}
-}
-
-// backends returns the process ids of the functions' connections.
-func (b *bundle) backends(t testing.TB) string {
-	t.Helper()
-	var pids string
-	err := b.admin.QueryRow(t.Context(), `
-		select coalesce(string_agg(pid::text, ' ' order by pid), '') from pg_stat_activity
-		where datname = current_database() and usename = 'mesher_store'`).Scan(&pids)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pids
 }
 
 func TestFunction_StaysWithinItsConnections(t *testing.T) {

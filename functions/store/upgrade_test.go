@@ -76,15 +76,17 @@ func columnsOf(t *testing.T, conn *pgx.Conn) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string][]string{}
-	var table string
-	var names []string
-	if _, err := pgx.ForEachRow(rows, []any{&table, &names}, func() error {
-		out[table] = names
-		names = nil
-		return nil
-	}); err != nil {
+	type table struct {
+		Name    string
+		Columns []string
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowToStructByPos[table])
+	if err != nil {
 		t.Fatal(err)
+	}
+	out := map[string][]string{}
+	for _, found := range tables {
+		out[found.Name] = found.Columns
 	}
 	return out
 }

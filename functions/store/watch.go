@@ -78,21 +78,18 @@ func hasTags(tags []byte, want []alert.Tag) bool {
 }
 
 // hasColumns reports whether an event has all the values where what counts as a tag is a column. Rows do not carry those: few
-// rules ask for them.
+// rules ask for them. They are read once for all rules.
 func hasColumns(r *row, want []alert.Tag) bool {
-	var e event.Event
-	if event.DecodeLine(r.line, &e) != nil {
-		return false
-	}
-	found := 0
-	for key, value := range columnTags(&e) {
-		for i := range want {
-			if want[i].Key == key && want[i].Value == value {
-				found++
+	if r.columns == nil {
+		r.columns = []alert.Tag{}
+		var e event.Event
+		if event.DecodeLine(r.line, &e) == nil {
+			for key, value := range columnTags(&e) {
+				r.columns = append(r.columns, alert.Tag{Key: key, Value: value})
 			}
 		}
 	}
-	return found == len(want)
+	return !slices.ContainsFunc(want, func(t alert.Tag) bool { return !slices.Contains(r.columns, t) })
 }
 
 // watchMost is for how many projects an instance keeps rules as they were read.

@@ -85,6 +85,8 @@ func (w *writer) write(ctx context.Context, project uuid.UUID, rows []row) (outc
 			return c.n, w.putAside(ctx, project, c.refused)
 		case errors.Is(err, errNoProject), ctx.Err() != nil:
 			return outcome{}, err
+		case errors.Is(err, errCrowded):
+			return w.parts(ctx, project, rows, (len(rows)+1)/2)
 		case !each && (postgres.Data(err) || postgres.Duplicate(err) && try > 1):
 			// A duplicate that a second look at the event ids does not find has a primary key that is taken.
 			if len(rows) > partRows {
@@ -129,8 +131,13 @@ func (w *writer) divide(ctx context.Context, project uuid.UUID, rows []row) (out
 		}
 		return w.write(ctx, project, left)
 	}
+	return w.parts(ctx, project, rows, partRows)
+}
+
+// parts writes rows in parts of so many, each in a transaction of its own.
+func (w *writer) parts(ctx context.Context, project uuid.UUID, rows []row, size int) (outcome, error) {
 	var sum outcome
-	for part := range slices.Chunk(rows, partRows) {
+	for part := range slices.Chunk(rows, size) {
 		n, err := w.write(ctx, project, part)
 		sum.add(n)
 		if err != nil {
@@ -196,6 +203,9 @@ func (w *writer) transact(ctx context.Context, project uuid.UUID, rows []row, ea
 		}
 		if done, err = plan(project, c.fresh, found, w.memory, tagRowsMost); err != nil {
 			return err
+		}
+		if len(done.candidates) > candidatesMost && len(rows) > 1 {
+			return errCrowded
 		}
 		minutes, users := minutesOf(project, c.fresh, found, w.memory)
 		done.statements, done.ruleUsers = slices.Concat(c.statements(project), minutes, done.statements), users

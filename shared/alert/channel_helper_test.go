@@ -94,15 +94,6 @@ func (b *channelBundle) channel(t *testing.T, kind alert.ChannelKind, budget int
 	return c
 }
 
-// member makes a member of the organization with a confirmed address.
-func (b *channelBundle) member(t *testing.T, email string) uuid.UUID {
-	t.Helper()
-	id := uuid.New()
-	b.exec(t, `insert into mesher.users (id, email, email_verified_at) values ($1::uuid, $2::text, now())`, id, email)
-	b.exec(t, `insert into mesher.memberships (organization_id, user_id, role) values ($1::uuid, $2::uuid, 'member')`, b.organization, id)
-	return id
-}
-
 // raise raises an alert and returns what is to be published.
 func raise(ctx context.Context, db alert.DB, rule, subject uuid.UUID, at time.Time) ([]uuid.UUID, error) {
 	return collect(ctx, db, `select * from mesher.raise_alert($1::uuid, $2::uuid, $3::text, '{"count": 7}'::jsonb, null, null, $4::timestamptz)`,

@@ -9,8 +9,8 @@ import (
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
-// endBatch is how many alerts are resolved in one transaction.
-const endBatch = 500
+// endBatch is how many alerts are resolved in one transaction. Each may have to be told to twenty channels.
+const endBatch = 100
 
 // ResolveEnded resolves alerts whose reason is gone, as of at: those of rules that are disabled or deleted; of issues that are
 // new or regressed, when somebody has dealt with the issue, or it is gone; of monitors that are well, disabled or gone.

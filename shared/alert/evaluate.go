@@ -25,6 +25,12 @@ const (
 	openMost = 1000
 	// ruleBatch is how many rules are evaluated in one transaction.
 	ruleBatch = 500
+	// changesMost bounds what a run does for one organization, in alerts and notifications: a transaction is everybody's, and
+	// must end in time whatever one of them has rules for. What is beyond waits for the next run, but for the first alert of
+	// each rule.
+	changesMost = 2500
+	// resolveCost is how many times as much it takes to tell that an alert is resolved, which looks up what was told before.
+	resolveCost = 4
 )
 
 // Evaluated is what became of a batch of rules.
@@ -32,7 +38,7 @@ type Evaluated struct {
 	Rules    int         // that were looked at
 	Raised   int         // alerts that should be open now and were not
 	Resolved int         // alerts whose condition ended
-	Left     int         // subjects beyond openMost
+	Left     int         // subjects beyond openMost, and what waits for the next run
 	Told     []uuid.UUID // notifications to hand to outbox.Publish
 	Next     uuid.UUID   // of the batch that follows; uuid.Nil: there is none
 }
@@ -40,7 +46,20 @@ type Evaluated struct {
 // Evaluate looks at the windows of the next rules after an id, in one transaction: at those which end with the minute of at, and
 // the two before. It raises and resolves alerts, as of at. Rules of which nothing was counted lately and no alert is open are
 // passed over. Two who evaluate at once raise an alert once.
-func Evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at time.Time) (out Evaluated, err error) {
+func Evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at time.Time) (Evaluated, error) {
+	out, err := evaluate(ctx, db, after, at)
+	if postgres.SQLState(err) == foreignKeyViolation {
+		out, err = evaluate(ctx, db, after, at) // a rule was deleted meanwhile
+	}
+	if err != nil {
+		return Evaluated{}, fmt.Errorf("evaluate rules: %w", err)
+	}
+	return out, nil
+}
+
+const foreignKeyViolation = "23503"
+
+func evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at time.Time) (out Evaluated, err error) {
 	err = postgres.InTx(ctx, db, func(tx postgres.Tx) error {
 		out = Evaluated{}
 		rules, err := dueRules(ctx, tx, after, at)
@@ -57,10 +76,7 @@ func Evaluate(ctx context.Context, db postgres.Beginner, after uuid.UUID, at tim
 		}
 		return e.run(ctx, tx)
 	})
-	if err != nil {
-		return Evaluated{}, fmt.Errorf("evaluate rules: %w", err)
-	}
-	return out, nil
+	return out, err
 }
 
 // dueRules returns rules of which windows have to be looked at.
@@ -160,14 +176,32 @@ type decisions struct {
 	missed       int
 }
 
+// spending is what is done for each organization, of changesMost.
+type spending map[uuid.UUID]int
+
+// take reports whether an alert of the rule can be raised or resolved yet, as the first always can, and counts it.
+func (s spending) take(r Rule, times int, first bool) bool {
+	cost := times * (1 + len(r.ChannelIDs))
+	if !first && s[r.OrganizationID]+cost > changesMost {
+		return false
+	}
+	s[r.OrganizationID] += cost
+	return true
+}
+
 // decide says what follows from the readings.
 func (e *evaluation) decide() decisions {
 	var d decisions
-	room := map[uuid.UUID]int{}
+	room, begun, spent := map[uuid.UUID]int{}, map[uuid.UUID]bool{}, spending{}
 	for s := range e.open {
 		room[s.rule]++
-		if _, ok := e.readings[s]; !ok {
+		if _, ok := e.readings[s]; ok {
+			continue
+		}
+		if spent.take(e.rules[s.rule], resolveCost, false) {
 			d.resolve = append(d.resolve, s)
+		} else {
+			d.missed++
 		}
 	}
 	for _, v := range e.sorted() {
@@ -177,10 +211,11 @@ func (e *evaluation) decide() decisions {
 		case wait > 0 && !pending:
 			d.pend = append(d.pend, v.subject)
 		case wait > 0 && since.After(e.at.Add(-wait)):
-		case room[v.rule] >= openMost:
+		case room[v.rule] >= openMost, !spent.take(e.rules[v.rule], 1, !begun[v.rule]):
 			d.missed++
 		default:
 			room[v.rule]++
+			begun[v.rule] = true
 			d.raise = append(d.raise, v)
 		}
 	}

@@ -28,6 +28,7 @@ const (
 	monitorsMost      = 100            // monitors that a rule names
 	ruleChannelsMost  = 20             // channels of a rule
 	CountedRulesMost  = 20             // rules of a project that count by issue, or count users: Store writes most for them
+	InstantToldMost   = 100            // channels of a project's rules about issues and monitors, of all these rules together: each happening tells all
 	UsersKept         = 100_000        // users that are kept for one rule at a time, give or take those of a minute
 	environmentLength = 64             // characters, as of events
 	releaseLength     = 250            // characters, as of events

@@ -58,6 +58,9 @@ func CreateRule(ctx context.Context, tx postgres.Tx, in Place, k Kind, c RuleCha
 	if err := r.CheckReferences(ctx, tx); err != nil {
 		return Rule{}, err
 	}
+	if err := r.checkTold(ctx, tx); err != nil {
+		return Rule{}, err
+	}
 	if err := r.insert(ctx, tx, at); err != nil {
 		return Rule{}, err
 	}
@@ -182,6 +185,26 @@ func (r Rule) CheckReferences(ctx context.Context, tx DB) error {
 		return fault.New(fault.Invalid, "condition.monitors: the project has no monitor with the id %s", monitor)
 	case monitor != nil:
 		return fault.New(fault.Invalid, "condition.monitors: the organization has no monitor with the id %s", monitor)
+	}
+	return nil
+}
+
+// checkTold refuses a rule with which one issue, or one monitor, would have too much told at once.
+func (r Rule) checkTold(ctx context.Context, tx postgres.Tx) error {
+	if r.Kind.Windowed() || len(r.ChannelIDs) == 0 {
+		return nil
+	}
+	var others int
+	err := tx.QueryRow(ctx, `
+		select count(*) from mesher.alert_rules r join mesher.alert_rule_channels c on c.rule_id = r.id
+		where r.organization_id = $1::uuid and r.project_id is not distinct from $2::uuid and r.id <> $3::uuid
+		  and r.kind in ('new_issue', 'regression', 'monitor')`, r.OrganizationID, postgres.OrNull(r.ProjectID), r.ID).Scan(&others)
+	if err != nil {
+		return fmt.Errorf("count the channels of rules: %w", err)
+	}
+	if others+len(r.ChannelIDs) > InstantToldMost {
+		return fault.New(fault.Conflict, "rules about new issues, regressions and monitors have %d channels together; with this one's %d it would be over %d, the limit",
+			others, len(r.ChannelIDs), InstantToldMost).Named("rule_limit")
 	}
 	return nil
 }
@@ -325,6 +348,11 @@ func ChangeRule(ctx context.Context, tx postgres.Tx, organization, id uuid.UUID,
 	if err := is.CheckReferences(ctx, tx); err != nil {
 		return was, is, err
 	}
+	if len(is.ChannelIDs) > len(was.ChannelIDs) {
+		if err := is.checkTold(ctx, tx); err != nil {
+			return was, is, err
+		}
+	}
 	if !reflect.DeepEqual(was.Filter, is.Filter) || was.Condition.Scope != is.Condition.Scope || is.Enabled && !was.Enabled {
 		is.CountsFrom = at.UTC().Truncate(time.Minute).Add(time.Minute)
 	}
@@ -353,7 +381,7 @@ func (r Rule) update(ctx context.Context, tx postgres.Tx, at time.Time) error {
 }
 
 // DeleteRule deletes a rule and returns what it was. Its alerts stay; those that are open are resolved by the next run of
-// Alerts, and nobody is told.
+// Alerts, and who was told of them is told.
 func DeleteRule(ctx context.Context, tx postgres.Tx, organization, id uuid.UUID) (Rule, error) {
 	r, err := findRule(ctx, tx, organization, id, "for update")
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/mesherhq/mesher/shared/alert"
 	"github.com/mesherhq/mesher/shared/fault"
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/pgtest"
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
@@ -380,6 +381,39 @@ func TestRules_AreLimited(t *testing.T) {
 	}
 	if _, err := b.create(t, alert.Place{OrganizationID: b.other, ProjectID: b.foreign}, alert.NewIssue, alert.RuleChange{}); err != nil {
 		t.Errorf("another project's: %v", err)
+	}
+}
+
+func TestRules_TellFewAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	admin := b.Pool(t, pgtest.Admin)
+	var twenty []uuid.UUID
+	for range 20 {
+		id := uuid.New()
+		_, err := admin.Exec(t.Context(), "insert into mesher.alert_channels (id, organization_id, name, kind) values ($1, $2, 'team', 'email')", id, b.org)
+		if err != nil {
+			t.Fatal(err)
+		}
+		twenty = append(twenty, id)
+	}
+	var last alert.Rule
+	for range alert.InstantToldMost / len(twenty) {
+		last = b.rule(t, alert.NewIssue, alert.RuleChange{ChannelIDs: &twenty})
+	}
+	one := twenty[:1]
+	if _, err := b.create(t, b.place(), alert.Regression, alert.RuleChange{ChannelIDs: &one}); fault.CodeOf(err) != "rule_limit" {
+		t.Errorf("one channel more: %v", err)
+	}
+	r := b.rule(t, alert.Regression, alert.RuleChange{})
+	if _, err := b.change(t, r.ID, alert.RuleChange{ChannelIDs: &one}, noon); fault.CodeOf(err) != "rule_limit" {
+		t.Errorf("one channel more by a change: %v", err)
+	}
+	if _, err := b.change(t, last.ID, alert.RuleChange{Name: ptr("x")}, noon); err != nil {
+		t.Errorf("another name: %v", err)
+	}
+	if _, err := b.create(t, alert.Place{OrganizationID: b.org}, alert.MonitorStatus, alert.RuleChange{ChannelIDs: &one}); err != nil {
+		t.Errorf("the organization's own: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mesherhq/mesher/shared/page"
+	"github.com/mesherhq/mesher/shared/pgtest"
 	"github.com/mesherhq/mesher/shared/secret"
 )
 
@@ -275,6 +276,62 @@ func TestDigest(t *testing.T) {
 		}
 		if n := b.number(t, `select count(*) from mesher.service_health_checks where status = 'healthy'`); n != 60 {
 			t.Errorf("%d were there", n)
+		}
+	})
+	t.Run("judges the others where one cannot be judged", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		bad, _ := b.make(t, heartbeat(), noon)
+		good, _ := b.make(t, heartbeat(), noon.Add(time.Second))
+		admin := b.Pool(t, pgtest.Admin)
+		for _, sql := range []string{
+			`create function public.refuse() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = '22003'; end $$`,
+			`create trigger refuse before insert on mesher.service_health_checks for each row
+				when (new.monitor_id = '` + bad.ID.String() + `') execute function public.refuse()`,
+		} {
+			_, err := admin.Exec(t.Context(), sql)
+			must(t, err)
+		}
+		late := noon.Add(2 * time.Hour)
+		d, err := Digest(t.Context(), b.app, late, 1000)
+		if err == nil || !strings.Contains(err.Error(), bad.ID.String()) || d.Monitors != 1 || d.Remaining != 1 {
+			t.Errorf("got %+v, %v", d, err)
+		}
+		if m := b.find(t, good.ID); m.Status != Down {
+			t.Errorf("the other is %s", m.Status)
+		}
+		if m := b.find(t, bad.ID); m.Status != Unknown || !m.DueAt.After(late) {
+			t.Errorf("the one is %s and due at %s", m.Status, m.DueAt)
+		}
+		_, err = admin.Exec(t.Context(), `drop trigger refuse on mesher.service_health_checks`)
+		must(t, err)
+		b.digest(t, late.Add(2*time.Minute))
+		if m := b.find(t, bad.ID); m.Status != Down {
+			t.Errorf("afterwards it is %s", m.Status)
+		}
+	})
+	t.Run("makes the monitors of all projects, whatever one of them sends", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		_, other := b.tenant(t, "rival")
+		loud, quiet := b.project.ID, other.ID
+		if quiet.String() < loud.String() {
+			loud, quiet = quiet, loud
+		}
+		at := noon
+		for minute := range 3 {
+			var flood []CheckIn
+			for i := range CheckInsMinute {
+				flood = append(flood, CheckIn{ProjectID: loud, Slug: fmt.Sprint("a-", minute, "-", i), Status: Ok, At: at})
+			}
+			b.checkIn(t, flood...)
+			at = at.Add(2 * time.Minute)
+		}
+		b.checkIn(t, CheckIn{ProjectID: quiet, Slug: "job", Status: Ok, At: at, Schedule: &SDKSchedule{IntervalS: 60}})
+		_, err := b.Adopt(t.Context(), b.app, at.Add(time.Minute))
+		must(t, err)
+		if n := b.number(t, `select count(*) from mesher.monitors where project_id = $1::uuid`, quiet); n != 1 {
+			t.Errorf("%d monitors of the other project", n)
 		}
 	})
 	t.Run("forgets monitors that are disabled", func(t *testing.T) {

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,8 +13,13 @@ import (
 	"github.com/mesherhq/mesher/shared/postgres"
 )
 
-// digestPage is how many heartbeats one transaction judges.
-const digestPage = 50
+const (
+	// digestPage is how many heartbeats one transaction judges, and digestTime how long it may take.
+	digestPage = 50
+	digestTime = 3 * time.Second
+	// digestLater is how long heartbeats that could not be judged let others go before.
+	digestLater = time.Minute
+)
 
 // brokenFor is how long a heartbeat whose schedule cannot be read is left alone.
 const brokenFor = time.Hour
@@ -27,7 +33,8 @@ type Digested struct {
 }
 
 // Digest judges heartbeats, in transactions of a few each: what their jobs said since, and what they were to say and did not.
-// Of several that digest at once each judges others. It stops when ctx ends, or when most monitors were judged.
+// Of several that digest at once each judges others. It stops when ctx ends, or when most monitors were judged. A heartbeat that
+// cannot be judged, or only in longer than there is, keeps no other from being judged; the error tells of it.
 func Digest(ctx context.Context, db *postgres.Pool, now time.Time, most int) (Digested, error) {
 	var out Digested
 	if err := forgetGone(ctx, db, now); err != nil {
@@ -40,15 +47,70 @@ func Digest(ctx context.Context, db *postgres.Pool, now time.Time, most int) (Di
 	if len(ids) > most {
 		ids, out.Remaining = ids[:most], 1
 	}
+	var failed []error
 	for page := range slices.Chunk(ids, digestPage) {
-		one, err := digest(ctx, db, page, now)
-		if err != nil {
-			out.Remaining += int64(len(ids)) - out.Monitors
-			return out, fmt.Errorf("judge heartbeats: %w", err)
+		one, err := digestWithin(ctx, db, page, now)
+		if err != nil && ctx.Err() == nil && !lost(err) {
+			one, err = digestApart(ctx, db, page, now)
 		}
 		out.add(one)
+		if err == nil {
+			continue
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil || lost(err) {
+			out.Remaining += int64(len(ids)) - out.Monitors
+			break
+		}
+	}
+	if len(failed) > 0 {
+		return out, fmt.Errorf("judge heartbeats: %w", errors.Join(failed...))
 	}
 	return out, nil
+}
+
+// lost reports that the database cannot be reached, so that asking for other heartbeats does not help. Took too long is not
+// lost.
+func lost(err error) bool {
+	return postgres.Transient(err) && postgres.SQLState(err) == "" && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// digestWithin is digest with an end of its own.
+func digestWithin(ctx context.Context, db *postgres.Pool, ids []string, now time.Time) (Digested, error) {
+	ctx, cancel := context.WithTimeout(ctx, digestTime)
+	defer cancel()
+	d, err := digest(ctx, db, ids, now)
+	if err != nil {
+		return Digested{}, err
+	}
+	return d, nil
+}
+
+// digestApart judges each heartbeat of a page that cannot be judged together by itself. Those for which there is no time, or
+// that cannot be judged at all, come after the others next time.
+func digestApart(ctx context.Context, db *postgres.Pool, ids []string, now time.Time) (Digested, error) {
+	var out Digested
+	if _, err := db.Exec(ctx, `
+		update mesher.monitors set due_at = $2::timestamptz where id in (
+			select m.id from mesher.monitors m where m.id = any($1::uuid[]) and m.kind = 'heartbeat' for no key update skip locked)`,
+		ids, now.Add(digestLater)); err != nil {
+		return out, err
+	}
+	var failed []error
+	for i, id := range ids {
+		one, err := digestWithin(ctx, db, []string{id}, now)
+		out.add(one)
+		if err == nil {
+			continue
+		}
+		failed = append(failed, fmt.Errorf("heartbeat %s: %w", id, err))
+		if ctx.Err() != nil || lost(err) {
+			out.Remaining += int64(len(ids) - i)
+			break
+		}
+		out.Remaining++
+	}
+	return out, errors.Join(failed...)
 }
 
 func (d *Digested) add(n Digested) {

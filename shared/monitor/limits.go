@@ -12,6 +12,7 @@ const (
 	slugMost        = 50        // characters
 	environmentMost = 64        // characters
 	configMost      = 32 << 10  // bytes of JSON
+	cronMost        = 256       // bytes of a cron expression
 	urlMost         = 2_000     // characters
 	bodyMost        = 16 << 10  // bytes that are sent
 	sendMost        = 4 << 10   // bytes that are sent to a TCP service

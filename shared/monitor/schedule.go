@@ -41,6 +41,9 @@ func (c *HeartbeatConfig) schedule(interval int) (schedule, error) {
 	if err != nil {
 		return schedule{}, invalid("timezone", "there is no time zone %q; use a name such as Europe/Berlin", clip(c.Timezone))
 	}
+	if len(c.Cron) > cronMost {
+		return schedule{}, invalid("cron", "has %d characters; at most %d are allowed", len(c.Cron), cronMost)
+	}
 	expression := strings.Join(strings.Fields(c.Cron), " ")
 	if strings.Contains(expression, "=") || strings.HasPrefix(expression, "@every") {
 		return schedule{}, invalid("cron", "is not five fields such as 0 3 * * *; a time zone stands in timezone, and an interval in interval_s")
@@ -48,7 +51,7 @@ func (c *HeartbeatConfig) schedule(interval int) (schedule, error) {
 	expression = sundays(expression)
 	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor).Parse(expression)
 	if err != nil {
-		return schedule{}, invalid("cron", "is not five fields (minute, hour, day of month, month, day of week) such as 0 3 * * *, nor one of @hourly, @daily, @weekly, @monthly and @yearly")
+		return schedule{}, invalid("cron", "cannot be read: it is five fields within their bounds (minute 0-59, hour 0-23, day of month 1-31, month 1-12, day of week 0-7) such as 0 3 * * *, or one of @hourly, @daily, @weekly, @monthly and @yearly")
 	}
 	fields := strings.Fields(expression)
 	return schedule{

@@ -148,14 +148,19 @@ func assign(ctx context.Context, db DB) error {
 	return nil
 }
 
-// missing returns monitors that check-ins mean and that there are not, each as it was described last.
+// missing returns monitors that check-ins mean and that there are not, each as it was described last. All projects get their
+// turn: one whose check-ins name ever new monitors does not keep those of others from being made.
 func missing(ctx context.Context, db DB) ([]unknown, error) {
 	rows, err := db.Query(ctx, `
-		select distinct on (c.project_id, c.slug, c.environment) c.project_id, p.organization_id, c.slug, c.environment, c.config::text,
-			min(c.received_at) over (partition by c.project_id, c.slug, c.environment)
-		from mesher.check_ins c join mesher.projects p on p.id = c.project_id
-		where c.digested_at is null and c.monitor_id is null
-		order by c.project_id, c.slug, c.environment, c.config is null, c.received_at desc, c.id desc limit $1::bigint`, unknownMost)
+		select n.project_id, n.organization_id, n.slug, n.environment, n.config::text, n.since
+		from (
+			select distinct on (c.project_id, c.slug, c.environment) c.project_id, p.organization_id, c.slug, c.environment, c.config,
+				min(c.received_at) over (partition by c.project_id, c.slug, c.environment) as since
+			from mesher.check_ins c join mesher.projects p on p.id = c.project_id
+			where c.digested_at is null and c.monitor_id is null
+			order by c.project_id, c.slug, c.environment, c.config is null, c.received_at desc, c.id desc) n
+		order by row_number() over (partition by n.project_id order by n.since, n.slug, n.environment), n.project_id
+		limit $1::bigint`, unknownMost)
 	if err != nil {
 		return nil, fmt.Errorf("look for monitors to make: %w", err)
 	}

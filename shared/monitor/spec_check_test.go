@@ -295,6 +295,8 @@ func refusals() []struct {
 		spec("slow only after the timeout of a database", Postgres, func(s *Spec) { s.Config.Postgres.DegradedAfterMS = 10_001 }, "config.postgres.degraded_after_ms"),
 
 		beat("a cron expression that is none", func(c *HeartbeatConfig) { c.Cron = "3 o'clock" }, "config.heartbeat.cron", "five fields"),
+		beat("a very long cron expression", func(c *HeartbeatConfig) { c.Cron = strings.Repeat("0,", 128) + "0 * * * *" }, "config.heartbeat.cron", "256"),
+		beat("a minute that is none", func(c *HeartbeatConfig) { c.Cron = "61 * * * *" }, "config.heartbeat.cron", "minute 0-59"),
 		beat("seconds", func(c *HeartbeatConfig) { c.Cron = "0 0 3 * * *" }, "config.heartbeat.cron"),
 		beat("a zone within", func(c *HeartbeatConfig) { c.Cron = "TZ=UTC 0 3 * * *" }, "config.heartbeat.cron", "timezone"),
 		beat("an interval within", func(c *HeartbeatConfig) { c.Cron = "@every 5m" }, "config.heartbeat.cron", "interval_s"),

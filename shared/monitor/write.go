@@ -131,8 +131,8 @@ func orNil(t time.Time) *time.Time {
 	return &t
 }
 
-// untoldPage is how many monitors one transaction of TellMuted looks at.
-const untoldPage = 200
+// untoldPage is how many monitors one transaction of TellMuted looks at: so few that all their alerts can be told in time.
+const untoldPage = 20
 
 // TellMuted raises the alerts that waited for the end of the time in which their monitors were muted. It returns how many
 // monitors it told of, and the notifications to hand to outbox.Publish.

@@ -73,21 +73,21 @@ func partitionDays(ctx context.Context, db DB, since time.Time) ([]time.Time, er
 			cross join lateral regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid),
 				'^FOR VALUES FROM \(''([^'']+)''\) TO \(''([^'']+)''\)$') m
 			where i.inhparent = 'mesher.events'::regclass and not i.inhdetachpending)
-		select distinct day from bounds, generate_series(
+		select distinct extract(epoch from day)::bigint as day from bounds, generate_series(
 			greatest(lower, $1::timestamptz), upper - interval '24 hours', interval '24 hours') as day
 		where upper > $1::timestamptz and extract(epoch from day)::bigint % 86400 = 0
-		order by day`, since)
+		order by 1`, since)
 	if err != nil {
 		return nil, fmt.Errorf("list the partitions of events: %w", err)
 	}
 	defer rows.Close()
 	var days []time.Time
 	for rows.Next() {
-		var d time.Time
-		if err := rows.Scan(&d); err != nil {
+		var seconds int64 // whatever form the session gives times
+		if err := rows.Scan(&seconds); err != nil {
 			return nil, fmt.Errorf("list the partitions of events: %w", err)
 		}
-		days = append(days, d.UTC())
+		days = append(days, time.Unix(seconds, 0).UTC())
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("list the partitions of events: %w", err)

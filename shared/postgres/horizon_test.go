@@ -59,7 +59,7 @@ func TestPartitionHorizon(t *testing.T) {
 	check("days of one partition", postgres.Horizon{Last: date("2026-03-23"), Days: 13})
 
 	// A session that writes times otherwise reads the bounds in the same way.
-	conn := db.Conn(t, pgtest.App)
+	conn := db.Session(t, pgtest.App)
 	for _, set := range []string{"set timezone = 'America/St_Johns'", "set datestyle = 'SQL, DMY'"} {
 		if _, err := conn.Exec(t.Context(), set); err != nil {
 			t.Fatal(err)

@@ -24,6 +24,13 @@ const usualEnvironment = "production"
 // environmentMost is the most characters of an environment that are kept.
 const environmentMost = 64
 
+// cronMost and zoneMost are the most bytes of a cron expression and of a time zone's name: what is longer is none, and would
+// be kept with each check-in.
+const (
+	cronMost = 256
+	zoneMost = 64
+)
+
 // CheckIn is what a job said of its run.
 type CheckIn struct {
 	ID          uuid.UUID // of the run; uuid.Nil: that which is under way
@@ -101,6 +108,9 @@ func monitorConfig(raw []byte) *MonitorConfig {
 		case "recovery_threshold":
 			c.Recoveries = int(span(value, 1))
 		}
+	}
+	if len(c.Cron) > cronMost || len(c.Timezone) > zoneMost {
+		return nil
 	}
 	if c.Cron == "" {
 		c.Timezone = ""

@@ -57,7 +57,11 @@ func connection(ctx context.Context, e *exam) (out []Finding) {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return append(out, Finding{Level: Unknown, What: "the database does not answer: " + err.Error(), Fix: refused(err)})
+		fix := refused(err)
+		if e.Local && postgres.SQLState(err) == "" {
+			fix = "is the platform running? make run"
+		}
+		return append(out, Finding{Level: Unknown, What: "the database does not answer: " + err.Error(), Fix: fix})
 	}
 	e.pool = pool
 	c := pool.Config().ConnConfig
@@ -145,8 +149,9 @@ const (
 	inTransaction mode = "a pooler in transaction mode"
 )
 
-// modeOf tells the mode by who serves whom: while one client holds a transaction, another client is served by a
-// different connection than before, or the transaction by what served the other. It leaves no trace in a session.
+// modeOf tells the mode by who serves whom. A pooler that hands out the connection used last gives one client's to the
+// next; one that takes turns serves the same client by another. Where all but one are taken, that is handed on as well.
+// It leaves no trace in a session.
 func modeOf(ctx context.Context, pool *postgres.Pool) (mode, error) {
 	a, err := pool.Acquire(ctx)
 	if err != nil {
@@ -171,8 +176,12 @@ func modeOf(ctx context.Context, pool *postgres.Pool) (mode, error) {
 		if first, err = served(a); err != nil {
 			return "", err
 		}
+		again, err := served(a)
+		if err != nil {
+			return "", err
+		}
 		var held, second uint32
-		err := postgres.InTx(ctx, b, func(tx postgres.Tx) error {
+		err = postgres.InTx(ctx, b, func(tx postgres.Tx) error {
 			if held, err = served(tx); err != nil {
 				return err
 			}
@@ -182,7 +191,7 @@ func modeOf(ctx context.Context, pool *postgres.Pool) (mode, error) {
 		if err != nil {
 			return "", err
 		}
-		if held == first || second != first {
+		if again != first || held == again || second != again {
 			return inTransaction, nil
 		}
 	}

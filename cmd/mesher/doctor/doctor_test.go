@@ -166,6 +166,10 @@ func TestExamine_FindsRolesThatAreWrong(t *testing.T) {
 	c := pgtest.NewCluster(t)
 	db := c.New(t)
 	installation := healthy(t, db)
+	for role := range installation.Roles {
+		// A pooler keeps connections that were made before.
+		installation.Roles[role] = db.Session(t, pgtest.Role(role)).Config().ConnString()
+	}
 	for _, tt := range []struct{ sql, undo, check, says string }{
 		{"alter role mesher_app bypassrls", "alter role mesher_app nobypassrls", "roles", "mesher_app bypasses row level security"},
 		{"alter role mesher_ingest superuser", "alter role mesher_ingest nosuperuser", "roles", "mesher_ingest is a superuser"},
@@ -191,15 +195,19 @@ func TestPooler_IsRecognised(t *testing.T) {
 	db := pgtest.New(t)
 	in := healthy(t, db)
 	expect(t, Examine(t.Context(), in), "pooler", OK, "the one who migrates: no pooler")
-	behind := db.Behind(t, 3)
-	for _, role := range []pgtest.Role{pgtest.Store, pgtest.App, pgtest.Ingest} {
-		in.Roles[string(role)] = behind.URL(role)
+	for _, connections := range []int{2, 3, 8} {
+		behind := db.Behind(t, connections)
+		for _, role := range []pgtest.Role{pgtest.Store, pgtest.App, pgtest.Ingest} {
+			in.Roles[string(role)] = behind.URL(role)
+		}
+		for range 3 { // with as few connections to the server as there are at first, and with more
+			r := Examine(t.Context(), in)
+			for role := range in.Roles {
+				expect(t, r, "pooler", OK, role+": a pooler in transaction mode")
+			}
+			expect(t, r, "logins", OK, "mesher_store connects and works")
+		}
 	}
-	r := Examine(t.Context(), in)
-	for role := range in.Roles {
-		expect(t, r, "pooler", OK, role+": a pooler in transaction mode")
-	}
-	expect(t, r, "logins", OK, "mesher_store connects and works")
 }
 
 func TestConnection_ReadsAddresses(t *testing.T) {
