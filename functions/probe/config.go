@@ -25,8 +25,9 @@ type Config struct {
 const (
 	// runMost is how long a run may take: less than a minute, after which the next one begins.
 	runMost = 55 * time.Second
-	// digestMost and tellMost bound the steps before services are looked at.
-	digestMost = 15 * time.Second
+	// adoptMost, digestMost and tellMost bound the steps before services are looked at.
+	adoptMost  = 5 * time.Second
+	digestMost = 10 * time.Second
 	tellMost   = 5 * time.Second
 	// writeReserve is left for writing what the last looks found.
 	writeReserve = 3 * time.Second

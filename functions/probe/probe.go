@@ -121,7 +121,7 @@ func (f *Function) run(ctx context.Context, run *job.Run) error {
 		})
 		return nil
 	}
-	run.Step(ctx, "adopt", digestMost, func(ctx context.Context) (int64, int64, error) { return f.adopt(ctx, run) })
+	run.Step(ctx, "adopt", adoptMost, func(ctx context.Context) (int64, int64, error) { return f.adopt(ctx, run) })
 	run.Step(ctx, "heartbeats", digestMost, func(ctx context.Context) (int64, int64, error) {
 		d, err := monitor.Digest(ctx, f.pool, run.At, heartbeatsMost)
 		f.outbox.Publish(ctx, d.Told...)

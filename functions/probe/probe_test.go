@@ -570,3 +570,20 @@ func TestProbe_OutOfTime(t *testing.T) {
 		t.Errorf("with time: %+v", s)
 	}
 }
+
+// TestProbe_Refused has the database refuse what was found of one monitor: that of the others is kept.
+func TestProbe_Refused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	made := b.many(t, 20, func(int, *monitor.Spec) {})
+	b.Exec(t, fmt.Sprintf(`create function public.refuse() returns trigger language plpgsql as $$ begin
+			if new.monitor_id = '%s' then raise exception 'no' using errcode = '22000'; end if; return new; end $$;
+		create trigger refuse before insert on mesher.service_health_checks for each row execute function public.refuse()`, made[7].ID))
+	s, status := call(t, b.probe(t, always(func() monitor.Status { return monitor.Healthy })))
+	if status != http.StatusOK || s.Done["look"] != 19 || s.Remaining["look"] == 0 || s.Failed["look"] == "" {
+		t.Errorf("%d: %+v", status, s)
+	}
+	if n := b.count(t, `select count(*) from mesher.monitors where status = 'healthy'`); n != 19 {
+		t.Errorf("%d are healthy", n)
+	}
+}

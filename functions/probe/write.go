@@ -41,12 +41,9 @@ func (r *round) write(ctx context.Context) (sum result) {
 			}
 		}
 		wait.Stop()
-		done, err := r.finish(ctx, batch)
-		if err != nil {
-			sum.lost += int64(len(batch))
-			sum.err = errors.Join(sum.err, err)
-			continue
-		}
+		done, lost, err := r.finish(ctx, batch)
+		sum.lost += lost
+		sum.err = errors.Join(sum.err, err)
 		sum.kept += done.Checks
 		sum.stale += done.Stale
 		r.publish(ctx, done.Told)
@@ -57,16 +54,32 @@ func (r *round) write(ctx context.Context) (sum result) {
 	return sum
 }
 
-// finish writes one batch. That the connection was lost while it was committed does no harm: the claims do not hold any
+// finish writes one batch, and each result for itself when the batch is refused: one must not take others with it. That the connection was lost while it was committed does no harm: the claims do not hold any
 // more then, and nothing is written twice.
-func (r *round) finish(ctx context.Context, batch []monitor.Result) (done monitor.Finished, err error) {
+func (r *round) finish(ctx context.Context, batch []monitor.Result) (done monitor.Finished, lost int64, err error) {
 	for try := range writeTries {
 		if done, err = monitor.Finish(ctx, r.pool, batch); err == nil || !postgres.Transient(err) || ctx.Err() != nil {
-			return done, err
+			break
 		}
 		r.log.WarnContext(ctx, "what looks found could not be written", "try", try+1, "error", err)
 	}
-	return done, err
+	if err == nil || len(batch) == 1 || postgres.Transient(err) || ctx.Err() != nil {
+		return done, lostOf(batch, err), err
+	}
+	for _, one := range batch {
+		d, l, e := r.finish(ctx, []monitor.Result{one})
+		done.Add(d)
+		lost += l
+		err = errors.Join(err, e)
+	}
+	return done, lost, err
+}
+
+func lostOf(batch []monitor.Result, err error) int64 {
+	if err == nil {
+		return 0
+	}
+	return int64(len(batch))
 }
 
 // giveBack releases what was claimed and not looked at, and returns how many monitors are due still.

@@ -351,3 +351,21 @@ func TestDigest(t *testing.T) {
 		}
 	})
 }
+
+// A heartbeat whose time zone is gone does not keep others from being judged.
+func TestDigest_Broken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	broken, _ := b.make(t, heartbeat(), noon)
+	good, _ := b.make(t, heartbeat(), noon)
+	b.Exec(t, fmt.Sprintf(`update mesher.monitors set config = '{"heartbeat":{"cron":"0 * * * *","timezone":"Atlantis/Center"}}' where id = '%s'`, broken.ID))
+	for range 2 {
+		b.digest(t, noon.Add(70*time.Minute))
+	}
+	if got := b.codes(t, good.ID); got != "13:05:00 missed" {
+		t.Errorf("the other one: %s", got)
+	}
+	if got := b.codes(t, broken.ID); got != "13:10:00 configuration" {
+		t.Errorf("the broken one: %s", got)
+	}
+}

@@ -126,6 +126,14 @@ type Finished struct {
 	Told    []uuid.UUID // notifications to hand to outbox.Publish
 }
 
+// Add adds what became of other results.
+func (f *Finished) Add(n Finished) {
+	f.Checks += n.Checks
+	f.Stale += n.Stale
+	f.Changed += n.Changed
+	f.Told = append(f.Told, n.Told...)
+}
+
 // Finish keeps what looks found, in one transaction: the health checks, the status of each monitor, when it is due next, and
 // the alerts that follow. A result of a claim that no longer holds is left out: the look was, or will be, made by others.
 func Finish(ctx context.Context, db postgres.Beginner, results []Result) (Finished, error) {

@@ -21,6 +21,9 @@ const (
 	digestLater = time.Minute
 )
 
+// brokenFor is how long a heartbeat whose schedule cannot be read is left alone.
+const brokenFor = time.Hour
+
 // Digested is what judging heartbeats came to.
 type Digested struct {
 	Finished
@@ -111,12 +114,10 @@ func digestApart(ctx context.Context, db *postgres.Pool, ids []string, now time.
 }
 
 func (d *Digested) add(n Digested) {
-	d.Checks += n.Checks
-	d.Changed += n.Changed
+	d.Add(n.Finished)
 	d.CheckIns += n.CheckIns
 	d.Monitors += n.Monitors
 	d.Remaining += n.Remaining
-	d.Told = append(d.Told, n.Told...)
 }
 
 // forgetGone marks check-ins as digested whose monitor is gone, disabled, or of an organization or project that is.
@@ -223,7 +224,9 @@ func (w *write) heartbeats(monitors []Monitor, said []received, until time.Time)
 		}
 		found, err := m.judge(signals, until)
 		if err != nil {
-			return err
+			// It was right when it was made. That it is not any more is its own trouble, not that of the others.
+			found = []verdict{{w.at, Look{Status: Down, Details: Details{Code: CodeConfiguration, Error: err.Error()}}}}
+			m.DueAt = w.at.Add(brokenFor)
 		}
 		for _, v := range found {
 			if err := w.look(&m, v.Look, v.At); err != nil {
