@@ -32,6 +32,9 @@ func (b *tenantBundle) mails(t testing.TB, parent uuid.UUID) map[string]uuid.UUI
 		}
 		out[address] = id
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return out
 }
 
