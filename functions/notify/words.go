@@ -96,7 +96,11 @@ func (l links) aboutDigest(m *message, s alert.Story) {
 	case d.Fired == 0:
 		m.Title, m.Level = fmt.Sprintf("%s %s resolved", count(d.Resolved, "alert"), of), "resolved"
 	default:
-		m.Title = fmt.Sprintf("+%d more alerts %s in %s", d.Fired, of, span(d.Until.Sub(d.Since)))
+		within := "within a minute"
+		if took := d.Until.Sub(d.Since); took >= time.Minute {
+			within = "in " + span(took)
+		}
+		m.Title = fmt.Sprintf("+%d more alerts %s %s", d.Fired, of, within)
 		if closed := d.Fired - d.Open; closed > 0 {
 			m.Text = fmt.Sprintf("%d of them are resolved already. ", closed)
 		}
