@@ -75,7 +75,7 @@ func (l links) resources(t alert.Told) resources {
 		r.Issue = l.api + "/projects/" + t.ProjectID.String() + "/issues/" + t.IssueID.String()
 	}
 	if t.MonitorID != uuid.Nil {
-		r.Monitor = l.api + "/monitors/" + t.MonitorID.String()
+		r.Monitor = l.api + "/organizations/" + t.OrganizationID.String() + "/monitors/" + t.MonitorID.String()
 	}
 	return r
 }
