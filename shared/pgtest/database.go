@@ -34,12 +34,15 @@ func (d *Database) Name() string { return d.name }
 
 // URL connects to the database as role, as functions do. It contains a password.
 func (d *Database) URL(role Role) string {
-	direct := d.server.url(role, d.name)
+	direct := d.DirectURL(role)
 	if d.pooler == nil || role == Admin {
 		return direct
 	}
 	return through(d.pooler, direct)
 }
+
+// DirectURL connects to the database as role, past the pooler. It contains a password.
+func (d *Database) DirectURL(role Role) string { return d.server.url(role, d.name) }
 
 // Pool returns a pool as the functions have it, of four connections, closed when the test ends.
 func (d *Database) Pool(t testing.TB, role Role) *pgxpool.Pool {
@@ -65,7 +68,7 @@ func (d *Database) Conn(t testing.TB, role Role) *pgx.Conn {
 // Session returns one connection with a session of its own, past the pooler, closed when the test ends.
 func (d *Database) Session(t testing.TB, role Role) *pgx.Conn {
 	t.Helper()
-	return connect(t, d.server.url(role, d.name), role)
+	return connect(t, d.DirectURL(role), role)
 }
 
 func connect(t testing.TB, to string, role Role) *pgx.Conn {

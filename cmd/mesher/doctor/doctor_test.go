@@ -168,7 +168,7 @@ func TestExamine_FindsRolesThatAreWrong(t *testing.T) {
 	installation := healthy(t, db)
 	for role := range installation.Roles {
 		// A pooler keeps connections that were made before.
-		installation.Roles[role] = db.Session(t, pgtest.Role(role)).Config().ConnString()
+		installation.Roles[role] = db.DirectURL(pgtest.Role(role))
 	}
 	for _, tt := range []struct{ sql, undo, check, says string }{
 		{"alter role mesher_app bypassrls", "alter role mesher_app nobypassrls", "roles", "mesher_app bypasses row level security"},

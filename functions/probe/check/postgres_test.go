@@ -22,7 +22,7 @@ func database(t testing.TB) (db *pgtest.Database, text string) {
 	db.Exec(t,
 		"create table jobs (id int, state text)", "insert into jobs values (1, 'done'), (2, null)", "grant all on jobs to mesher_app",
 		"create schema if not exists x")
-	u, err := url.Parse(db.URL(pgtest.App))
+	u, err := url.Parse(db.DirectURL(pgtest.App)) // what is checked here is the server
 	if err != nil {
 		t.Fatal(err)
 	}
